@@ -1,0 +1,1 @@
+"""Representation learning on image folders: data, models, training, evaluation. Knows no screen."""

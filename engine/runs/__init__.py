@@ -1,0 +1,1 @@
+"""Recipes, run folders and the processes that carry them out."""
