@@ -108,6 +108,8 @@ def true_status(folder: Path) -> dict[str, Any]:
     go of the lock.
     """
     status = read_status(folder)
+    if status.get("damaged") and is_locked(folder / LOCK):
+        return {**status, "state": RUNNING}
     if status["state"] in FINAL or is_locked(folder / LOCK):
         return status
     status = read_status(folder)
@@ -128,7 +130,7 @@ def _starting(status: dict[str, Any]) -> bool:
 def lost_sentence(folder: Path, status: dict[str, Any]) -> str:
     """What to tell about a run whose runner vanished."""
     if status["state"] == QUEUED:
-        return "The run was waiting when the computer or its runner was stopped; Resume puts it back in the queue."
+        return "The run was cut off while it waited; Resume puts it back in the queue."
     return f"The run was cut off {at_epoch(folder)}; Resume continues from there."
 
 
@@ -153,6 +155,10 @@ def number(value: Any) -> float:
     except OverflowError:
         return 0.0
     return value if value - value == 0 else 0.0
+
+
+def frame_name(epoch: int) -> str:
+    return f"{epoch:05d}.npz"
 
 
 def host() -> str:

@@ -1,0 +1,170 @@
+"""One run in a few fields: read once and remembered, so that a thousand runs are listed in an instant."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from pathlib import Path
+from typing import Any
+
+from engine.files import tree_bytes
+from engine.runs import layout
+from engine.runs.recipe import recipe_digest
+
+Stamp = tuple[int, int, int] | None  # inode, time of change, size
+
+
+@dataclass(frozen=True)
+class RunSummary:
+    """What a list shows of a run. Times are seconds since 1970; `bytes` is None while the run is active."""
+
+    id: str
+    name: str
+    state: str
+    method: str
+    backbone: str | None
+    dataset: str
+    created: float
+    started: float | None = None
+    finished: float | None = None
+    epoch: int = 0  # finished epochs
+    epochs: int = 0
+    metrics: dict[str, Any] = field(default_factory=dict)  # {"last": epoch row, "best": kept epoch's row}
+    error: str | None = None
+    queue_place: int | None = None
+    bytes: int | None = None
+    image_size: int = 0
+    seed: int = 0
+    attempt: int = 0
+    digest: str = ""
+    damaged: bool = False
+
+
+@dataclass(frozen=True)
+class Status:
+    """Where a run stands; `state` is derived from its runner's lock, so it is true."""
+
+    state: str
+    error: str | None
+    created: float
+    submitted: float | None
+    started: float | None
+    finished: float | None
+    attempt: int
+    pid: int | None  # the worker's
+    runner: int | None
+    host: str | None
+    device: str | None
+    queue_place: int | None
+    kept_epoch: int | None
+    stopping: bool
+    damaged: bool
+
+
+def make_status(folder: Path, queue_place: int | None) -> Status:
+    """The status of a run folder, whatever condition its files are in."""
+    status = layout.true_status(folder)
+    best = layout.load_json(folder / layout.PROGRESS)[0].get("best")
+    device = layout.load_json(folder / layout.ENVIRONMENT)[0].get("device")
+    state = status["state"]
+    return Status(
+        state=state,
+        error=_text(status.get("error")) if state not in layout.ACTIVE else None,
+        created=layout.number(status.get("created")),
+        submitted=layout.number(status.get("submitted")) or None,
+        started=layout.number(status.get("started")) or None,
+        finished=layout.number(status.get("finished")) or None if state not in layout.ACTIVE else None,
+        attempt=int(layout.number(status.get("attempt"))),
+        pid=int(layout.number(status.get("pid"))) or None if state == layout.RUNNING else None,
+        runner=int(layout.number(status.get("runner"))) or None if state in layout.ACTIVE else None,
+        host=_text(status.get("host")),
+        device=_text(device),
+        queue_place=queue_place if state == layout.QUEUED else None,
+        kept_epoch=int(layout.number(best.get("epoch"))) or None if isinstance(best, dict) else None,
+        stopping=state in layout.ACTIVE and (folder / layout.STOP).exists(),
+        damaged=bool(status.get("damaged")),
+    )
+
+
+def summarize(root: str, run_id: str, places: Mapping[str, int]) -> RunSummary | None:
+    """The summary of one run, or None if the folder is not one."""
+    path = f"{root}{os.sep}{run_id}"
+    stamps = tuple(_stamp(f"{path}{os.sep}{name}") for name in (layout.STATUS, layout.PROGRESS, layout.NAME))
+    if stamps[0] is None and _stamp(f"{path}{os.sep}{layout.RECIPE}") is None:
+        return None
+    run = _read(path, run_id, stamps)
+    if run.state not in layout.ACTIVE:
+        return run
+    status = layout.true_status(Path(path))
+    if status["state"] in layout.ACTIVE:
+        place = places.get(run_id) if status["state"] == layout.QUEUED else None
+        return replace(run, state=status["state"], queue_place=place, error=None)
+    if not status.get("lost"):  # it ended between the two looks
+        return summarize(root, run_id, places)
+    return replace(run, state=status["state"], error=status["error"], bytes=_bytes(path, stamps))
+
+
+def _stamp(path: str) -> Stamp:
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return found.st_ino, found.st_mtime_ns, found.st_size
+
+
+@lru_cache(maxsize=20_000)
+def _read(path: str, run_id: str, stamps: tuple[Stamp, ...]) -> RunSummary:
+    """Read the small files of a run. `stamps` only make the cache forget when a file is replaced."""
+    folder = Path(path)
+    recipe, bad_recipe = layout.load_json(f"{path}{os.sep}{layout.RECIPE}")
+    progress, bad_progress = layout.load_json(f"{path}{os.sep}{layout.PROGRESS}")
+    status = layout.read_status(folder)
+    name = _text(layout.load_json(f"{path}{os.sep}{layout.NAME}")[0].get("name"))
+    method, dataset = _text(recipe.get("method")) or "unknown", _text(recipe.get("dataset")) or "unknown"
+    backbone = _text(recipe.get("backbone"))
+    metrics = {key: progress[key] for key in ("last", "best") if isinstance(progress.get(key), dict)}
+    final = status["state"] not in layout.ACTIVE
+    config = recipe.get("config") if isinstance(recipe.get("config"), dict) else {}
+    epochs = layout.number(progress.get("epochs")) or layout.number(config.get("epochs"))  # type: ignore[union-attr]
+    return RunSummary(
+        id=run_id,
+        name=name or default_name(method, backbone, dataset),
+        state=status["state"],
+        method=method,
+        backbone=backbone,
+        dataset=dataset,
+        created=layout.number(status.get("created")) or _changed(f"{path}{os.sep}{layout.RECIPE}"),
+        started=layout.number(status.get("started")) or None,
+        finished=layout.number(status.get("finished")) or None if final else None,
+        epoch=int(layout.number(metrics.get("last", {}).get("epoch"))),
+        epochs=int(epochs),
+        metrics=metrics,
+        error=_text(status.get("error")) if final else None,
+        bytes=int(layout.number(status.get("bytes"))) or tree_bytes(folder) if final else None,
+        image_size=int(layout.number(recipe.get("image_size"))),
+        seed=int(layout.number(recipe.get("seed"))),
+        attempt=int(layout.number(status.get("attempt"))),
+        digest=_text(status.get("digest")) or recipe_digest(recipe),
+        damaged=bad_recipe or bad_progress or bool(status.get("damaged")) or not recipe,
+    )
+
+
+@lru_cache(maxsize=20_000)
+def _bytes(path: str, stamps: tuple[Stamp, ...]) -> int:
+    return tree_bytes(Path(path))
+
+
+def default_name(method: str, backbone: str | None, dataset: str) -> str:
+    """What a run is called until somebody names it."""
+    return " · ".join(part for part in (method, (backbone or "").rpartition(":")[2], dataset) if part)
+
+
+def _changed(path: str) -> float:
+    stamp = _stamp(path)
+    return stamp[1] / 1e9 if stamp else 0.0
+
+
+def _text(value: Any) -> str | None:
+    return value if isinstance(value, str) and value else None
