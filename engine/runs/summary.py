@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -91,11 +90,8 @@ def make_status(folder: Path, queue_place: int | None) -> Status:
 def summarize(root: str, run_id: str, places: Mapping[str, int]) -> RunSummary | None:
     """The summary of one run, or None if the folder is not one."""
     path = f"{root}{os.sep}{run_id}"
-    stamps = tuple(_stamp(f"{path}{os.sep}{name}") for name in (layout.STATUS, layout.PROGRESS, layout.NAME))
-    if stamps[0] is None and _stamp(f"{path}{os.sep}{layout.RECIPE}") is None:
-        return None
-    run = _read(path, run_id, stamps)
-    if run.state not in layout.ACTIVE:
+    run = _remembered(path, run_id)
+    if run is None or run.state not in layout.ACTIVE:
         return run
     status = layout.true_status(Path(path))
     if status["state"] in layout.ACTIVE:
@@ -103,7 +99,29 @@ def summarize(root: str, run_id: str, places: Mapping[str, int]) -> RunSummary |
         return replace(run, state=status["state"], queue_place=place, error=None)
     if not status.get("lost"):  # it ended between the two looks
         return summarize(root, run_id, places)
-    return replace(run, state=status["state"], error=status["error"], bytes=_bytes(path, stamps))
+    return replace(run, state=status["state"], error=status["error"], bytes=tree_bytes(Path(path)))
+
+
+_CACHE: dict[str, tuple[tuple[Stamp, ...], RunSummary]] = {}  # run folder -> files' stamps, what they said
+MAX_CACHED = 20_000
+
+
+def _remembered(path: str, run_id: str) -> RunSummary | None:
+    """The summary as the files say, read again when one of them was replaced."""
+    known = _CACHE.get(path)
+    status, name = _stamp(f"{path}{os.sep}{layout.STATUS}"), _stamp(f"{path}{os.sep}{layout.NAME}")
+    if known and known[0][:2] == (status, name) and known[1].state not in layout.ACTIVE:
+        return known[1]  # a run at rest reports no progress
+    stamps = status, name, _stamp(f"{path}{os.sep}{layout.PROGRESS}")
+    if known and known[0] == stamps:
+        return known[1]
+    if status is None and _stamp(f"{path}{os.sep}{layout.RECIPE}") is None:
+        return None
+    if len(_CACHE) >= MAX_CACHED:
+        _CACHE.clear()
+    run = _read(path, run_id)
+    _CACHE[path] = stamps, run
+    return run
 
 
 def _stamp(path: str) -> Stamp:
@@ -114,9 +132,7 @@ def _stamp(path: str) -> Stamp:
     return found.st_ino, found.st_mtime_ns, found.st_size
 
 
-@lru_cache(maxsize=20_000)
-def _read(path: str, run_id: str, stamps: tuple[Stamp, ...]) -> RunSummary:
-    """Read the small files of a run. `stamps` only make the cache forget when a file is replaced."""
+def _read(path: str, run_id: str) -> RunSummary:
     folder = Path(path)
     recipe, bad_recipe = layout.load_json(f"{path}{os.sep}{layout.RECIPE}")
     progress, bad_progress = layout.load_json(f"{path}{os.sep}{layout.PROGRESS}")
@@ -149,11 +165,6 @@ def _read(path: str, run_id: str, stamps: tuple[Stamp, ...]) -> RunSummary:
         digest=_text(status.get("digest")) or recipe_digest(recipe),
         damaged=bad_recipe or bad_progress or bool(status.get("damaged")) or not recipe,
     )
-
-
-@lru_cache(maxsize=20_000)
-def _bytes(path: str, stamps: tuple[Stamp, ...]) -> int:
-    return tree_bytes(Path(path))
 
 
 def default_name(method: str, backbone: str | None, dataset: str) -> str:
