@@ -1,1 +1,119 @@
-"""One file per trainable idea."""
+"""One file per trainable idea, and the registry that finds them by name."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from pydantic import ValidationError
+
+from engine.errors import UserError
+
+if TYPE_CHECKING:
+    from engine.methods.config import TrainingConfig
+    from engine.methods.method import Method
+
+
+@dataclass(frozen=True)
+class MethodEntry:
+    """Where a method lives; reading the registry imports none of them.
+
+    Attributes:
+        title: The name a person reads.
+        line: One sentence: what it learns from what.
+        config: `module:class` of its config; the module imports no torch.
+        method: `module:class` of the method itself.
+        page: The page that offers it ("transfer", "autoencoders", "self-supervised").
+        needs_labels: Without class labels there is nothing to learn.
+    """
+
+    title: str
+    line: str
+    config: str
+    method: str
+    page: str
+    needs_labels: bool
+
+
+METHODS: dict[str, MethodEntry] = {
+    "classification": MethodEntry(
+        title="Classification",
+        line="Learn the classes of labelled images with a head on a backbone, frozen or trained along.",
+        config="engine.methods.classification_config:ClassificationConfig",
+        method="engine.methods.classification:Classification",
+        page="transfer",
+        needs_labels=True,
+    ),
+}
+
+
+def method_entry(name: str) -> MethodEntry:
+    """The registry's line for `name`.
+
+    Raises:
+        UserError: There is no such method; the message lists those there are.
+    """
+    if name not in METHODS:
+        raise UserError(f"There is no method '{str(name)[:40]}'; choose one of: {', '.join(METHODS)}.")
+    return METHODS[name]
+
+
+def config_class(name: str) -> type[TrainingConfig]:
+    """The config class of a method; imports no torch."""
+    return _load(method_entry(name).config)  # type: ignore[no-any-return]
+
+
+def method_class(name: str) -> type[Method]:
+    """The method itself; imports torch."""
+    return _load(method_entry(name).method)  # type: ignore[no-any-return]
+
+
+def parse_config(name: str, values: Mapping[str, Any]) -> TrainingConfig:
+    """The one check of a method's settings, for pages, command line, recipe files and worker alike.
+
+    Raises:
+        UserError: Names the field, its value and what would be accepted.
+    """
+    cls = config_class(name)
+    try:
+        return cls(**{str(key): value for key, value in values.items()})
+    except ValidationError as error:
+        raise UserError(_sentence(cls, error)) from None
+
+
+def _sentence(cls: type[TrainingConfig], error: ValidationError) -> str:
+    """The first problem in words: field, value, bounds."""
+    problem = error.errors(include_url=False)[0]
+    field = ".".join(str(part) for part in problem["loc"]) or "config"
+    if problem["type"] == "extra_forbidden":
+        return f"There is no setting '{field[:40]}'; known are: {', '.join(cls.model_fields)}."
+    if problem["type"] == "value_error":  # a check across fields, already a sentence
+        return str(problem["ctx"]["error"])
+    value = repr(problem["input"])[:40]
+    return f"{field[:40]} must be {_accepted(cls, field)}, got {value}."
+
+
+def _accepted(cls: type[TrainingConfig], field: str) -> str:
+    schema = cls.model_json_schema()["properties"].get(field, {})
+    if "enum" in schema:
+        return "one of " + ", ".join(str(choice) for choice in schema["enum"])
+    kind = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
+    words = kind.get(schema.get("type", ""), "text")
+    bounds = [
+        f"{phrase} {schema[key]:g}"
+        for key, phrase in (
+            ("minimum", "at least"),
+            ("exclusiveMinimum", "above"),
+            ("maximum", "at most"),
+            ("exclusiveMaximum", "below"),
+        )
+        if key in schema
+    ]
+    return " ".join([words, " and ".join(bounds)]).strip()
+
+
+def _load(place: str) -> Any:
+    module, _, name = place.partition(":")
+    return getattr(import_module(module), name)

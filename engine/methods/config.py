@@ -1,0 +1,67 @@
+"""What every trainable method can be told: epochs, batch, optimiser, schedule."""
+
+from __future__ import annotations
+
+from typing import Any, ClassVar, Literal
+
+from pydantic import BaseModel, ConfigDict, Field
+
+Scalar = bool | int | float | str
+
+
+def setting(default: Scalar, help: str, *, more: bool = False, **extra: Any) -> Any:
+    """A config field: default, one plain sentence of help, bounds (`ge`, `le`, `gt`, `lt`), form hints.
+
+    Args:
+        default: Value when nothing is said.
+        help: One sentence shown under the field on the page and in the command line's help.
+        more: The form keeps the field folded away under "More".
+        **extra: Bounds go to pydantic; `title`, `unit`, `step` and `labels` (choice -> words) go to the form.
+    """
+    bounds = {key: extra.pop(key) for key in ("ge", "le", "gt", "lt") if key in extra}
+    title = extra.pop("title", None)
+    return Field(default, description=help, title=title, json_schema_extra={"more": more, **extra}, **bounds)
+
+
+class TrainingConfig(BaseModel):
+    """Settings that the loop reads; a method's own config adds its fields to these.
+
+    Not a number is outside every bound, so it is refused like any other impossible value.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
+
+    PRESETS: ClassVar[dict[str, dict[str, Scalar]]] = {"Default": {}}
+    PRESET_RECIPES: ClassVar[dict[str, dict[str, Scalar]]] = {}  # preset -> image_size, backbone
+    PRESET_NOTES: ClassVar[dict[str, str]] = {}  # preset -> one sentence a reader should know
+
+    epochs: int = setting(15, "How many times training goes through all images.", ge=1, le=2000)
+    batch_size: int = setting(
+        64, "Images per step; more need more memory and make fewer, smoother steps.", ge=1, le=4096
+    )
+    learning_rate: float = setting(
+        0.001, "How far each step moves the weights; too high and the loss explodes.", gt=0, le=10
+    )
+    optimizer: Literal["sgd", "adam", "adamw", "lars"] = setting(
+        "adamw",
+        "The rule that turns gradients into steps.",
+        labels={"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "lars": "LARS (large batches)"},
+    )
+    schedule: Literal["constant", "cosine", "step"] = setting(
+        "cosine",
+        "How the learning rate changes over the run.",
+        labels={
+            "constant": "Constant",
+            "cosine": "Falls along a cosine to zero",
+            "step": "Divided by ten after each third",
+        },
+    )
+    weight_decay: float = setting(
+        0.0, "Pulls weights towards zero at each step; biases and norms are left alone.", more=True, ge=0, le=1
+    )
+    momentum: float = setting(
+        0.9, "Share of the last step that is kept in the next; used by SGD and LARS.", more=True, ge=0, lt=1
+    )
+    warmup_epochs: int = setting(
+        0, "Epochs over which the learning rate climbs from near zero.", more=True, ge=0, le=1000
+    )
