@@ -57,7 +57,11 @@ class TrainingConfig(BaseModel):
         },
     )
     weight_decay: float = setting(
-        0.0, "Pulls weights towards zero at each step; biases and norms are left alone.", more=True, ge=0, le=1
+        0.0,
+        "Pulls weights towards zero at each step; biases and norms are left alone.",
+        more=True,
+        ge=0,
+        le=1,
     )
     momentum: float = setting(
         0.9, "Share of the last step that is kept in the next; used by SGD and LARS.", more=True, ge=0, lt=1
