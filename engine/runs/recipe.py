@@ -99,12 +99,12 @@ def check_recipe(recipe: Recipe) -> Recipe:
             not one.
     """
     from engine import methods
-    from engine.models import encoder
+    from engine.models.encoder import parse_encoder
 
     recipe = make_recipe(recipe.model_dump())
     config = methods.parse_config(recipe.method, dict(recipe.config))
     if recipe.backbone is not None:
-        encoder.parse_encoder(recipe.backbone)
+        parse_encoder(recipe.backbone)
     return make_recipe({**recipe.model_dump(), "config": config.model_dump(mode="json")})
 
 

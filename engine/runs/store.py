@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shutil
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -51,6 +52,7 @@ class RunStore:
             UserError: The name is too long, or the disk is nearly full.
         """
         name = clean_name(name)
+        check_space(self.root)
         run_id = new_id()
         folder = inside(self.root, run_id)
         hidden = self.root / f".new-{run_id}"
@@ -250,6 +252,23 @@ class RunStore:
                 raise UserError("This run is still queued or running: stop it first, then delete it.")
             remove_tree(folder)
             tickets.drop_ticket(self.root, run_id)
+
+
+def check_space(root: Path) -> None:
+    """Refuse to begin what a nearly full disk would cut off.
+
+    Raises:
+        UserError: Less than `REPLAB_MIN_FREE_BYTES` are free.
+    """
+    while not root.exists() and root != root.parent:
+        root = root.parent
+    with contextlib.suppress(OSError):
+        free, floor = shutil.disk_usage(root).free, settings().min_free_bytes
+        if free < floor:
+            raise UserError(
+                f"Only {free / 1e9:.1f} GB of disk are free and {floor / 1e9:.1f} GB are kept in reserve:"
+                " delete runs or data sets that are no longer needed, then try again."
+            )
 
 
 def clean_name(name: str | None) -> str:

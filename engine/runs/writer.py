@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import math
 import os
@@ -111,8 +112,9 @@ class RunWriter:
         write_json(self.folder / layout.ENVIRONMENT, clean(facts))
 
     def log(self, text: str) -> None:
-        """Say something in the run's log (standard output is the log in a worker process)."""
-        print(text, flush=True)
+        """Say something in the run's log, where a worker's output goes too; never fails."""
+        with contextlib.suppress(OSError), open(self.folder / layout.LOG, "ab") as file:
+            file.write((text.rstrip("\n") + "\n").encode("utf-8", "replace"))
 
     def stop_requested(self) -> bool:
         """Whether the training should put its things away and end; ask once a step."""

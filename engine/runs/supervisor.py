@@ -1,0 +1,275 @@
+"""The runner of one run: `python -m engine.runs.supervisor RUN_DIR SLOTS [OPTIONS]`, detached, without torch.
+
+It holds the run's lock, waits its turn, starts the worker, passes on Stop with growing firmness, watches for
+silence, and writes how it ended. It outlives the browser and the web server; the worker does not outlive it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from engine.errors import UserError
+from engine.files import tree_bytes
+from engine.lock import is_locked, release, try_lock
+from engine.runs import layout, outcome, tickets
+from engine.settings import PROJECT_ROOT, settings
+
+POLL = 0.1
+LOG_LIMIT = 16 * 1024**2
+LOG_KEPT = 1024**2
+WORKER = (sys.executable, "-m", "engine.runs.worker")
+
+
+@dataclass(frozen=True)
+class Options:
+    """How the runner does its work; seconds."""
+
+    command: tuple[str, ...] = WORKER  # the run's folder is put behind it
+    term_after: float = 4.0  # after Stop, if the worker does not end by itself
+    kill_after: float = 8.0
+    tidy_after: float = 30.0  # instead of both, while the worker says that it evaluates or saves
+    hang_after: float = 1800.0  # without any sign of life
+
+    def to_json(self) -> str:
+        return json.dumps({**vars(self), "command": list(self.command)})
+
+    @classmethod
+    def from_json(cls, text: str) -> Options:
+        fields = json.loads(text)
+        return cls(**{**fields, "command": tuple(fields["command"])})
+
+
+def supervise(folder: Path, slots: int, options: Options | None = None) -> int:
+    """Bring one submitted run to its end; returns 0 also if another runner has it."""
+    options = options or Options()
+    lock = try_lock(folder / layout.LOCK, wait=2.0)  # a reader's probe holds it for microseconds
+    if lock is None:
+        return 0
+    try:
+        if layout.read_status(folder)["state"] != layout.QUEUED:
+            return 0
+        _write_patiently(folder, runner=os.getpid(), host=layout.host())
+        slot = _wait_for_turn(folder, slots)
+        if slot is None:
+            _finish(folder, layout.STOPPED, "Stopped by you while it waited.")
+            return 0
+        try:
+            ending = _run_worker(folder, slot, options)
+        finally:
+            tickets.free_slot(slot)
+        _finish(folder, *outcome.verdict(folder, ending))
+        return 0
+    finally:
+        release(lock)
+
+
+def _wait_for_turn(folder: Path, slots: int) -> int | None:
+    """Wait at the run's place in the queue; gives the lock of its slot, or None if it was stopped."""
+    root, run_id = folder.parent, folder.name
+    try:
+        while not (folder / layout.STOP).exists():
+            orphaned = is_locked(folder / layout.WRITER_LOCK)  # the last attempt's worker is tidying up
+            if not orphaned and tickets.first_in_line(root, run_id):
+                slot = tickets.take_slot(root, slots)
+                if slot is not None:
+                    return slot[1]
+            time.sleep(POLL)
+        return None
+    finally:
+        tickets.drop_ticket(root, run_id)
+
+
+def _run_worker(folder: Path, slot: int, options: Options) -> outcome.Ending:
+    attempt = int(layout.number(layout.read_status(folder).get("attempt"))) + 1
+    (folder / layout.ERROR).unlink(missing_ok=True)
+    with contextlib.suppress(OSError):
+        (folder / layout.BALLAST).write_bytes(b"\0" * layout.BALLAST_BYTES)
+    kills = _oom_kills()
+    _write_patiently(folder, state=layout.RUNNING, started=time.time(), attempt=attempt, error=None)
+    child = _start(folder, slot, options)
+    _write_patiently(folder, pid=child.pid)
+    watch = Watch(folder, child, options)
+    while not _ended(child):
+        watch.look()
+        time.sleep(POLL)
+    _signal_group(child, hard=True)  # whoever the worker left behind
+    code = child.wait()
+    out_of_memory = _oom_kills() > kills
+    return outcome.Ending(code, watch.asked is not None, out_of_memory, watch.silent_for)
+
+
+def _start(folder: Path, slot: int, options: Options) -> subprocess.Popen[bytes]:
+    extra: dict[str, Any] = {
+        "start_new_session": True,
+        "pass_fds": [slot],
+    }  # the slot is taken until both end
+    if os.name == "nt":
+        extra = {"creationflags": subprocess.CREATE_NEW_PROCESS_GROUP}  # type: ignore[attr-defined]
+    with open(folder / layout.LOG, "ab") as log:
+        return subprocess.Popen(
+            [*options.command, os.fspath(folder)],
+            cwd=PROJECT_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            env=worker_environment(),
+            **extra,
+        )
+
+
+def worker_environment() -> dict[str, str]:
+    """The worker's environment: threads, memory settings that torch cannot change later, and no secrets."""
+    secret = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY")
+    env = {
+        name: text for name, text in os.environ.items() if not any(word in name.upper() for word in secret)
+    }
+    env["PYTHONUNBUFFERED"] = "1"
+    with contextlib.suppress(UserError):
+        if threads := settings().threads:
+            env["OMP_NUM_THREADS"] = env["MKL_NUM_THREADS"] = str(threads)
+    env.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin take the web server's turn
+    if sys.platform == "linux":  # keep large activations on the heap: saves page faults in every step
+        env.setdefault("MALLOC_MMAP_MAX_", "0")
+        env.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**40))
+    return env
+
+
+class Watch:
+    """Looks after a worker: passes on Stop, notices silence, keeps the log from growing without end."""
+
+    def __init__(self, folder: Path, child: subprocess.Popen[bytes], options: Options) -> None:
+        self.folder, self.child, self.options = folder, child, options
+        self.asked: float | None = None
+        self.silent_for = 0.0
+        self._terminated = self._killed = False
+        self._sign: tuple[int, ...] = ()
+        self._heard = self._looked = time.monotonic()
+
+    def look(self) -> None:
+        now = time.monotonic()
+        if self.asked is None and (self.folder / layout.STOP).exists():
+            self.asked = now
+        if self.asked is not None:
+            self._press(now - self.asked)
+        if now - self._looked >= 1.0:
+            self._looked = now
+            _cut_log(self.folder / layout.LOG)
+            self._listen(now)
+
+    def _press(self, seconds: float) -> None:
+        options, tidying = self.options, False
+        if not (self.folder / layout.FORCE).exists():
+            if seconds < options.term_after:
+                return
+            phase = layout.load_json(self.folder / layout.PROGRESS)[0].get("phase")
+            tidying = phase in ("evaluating", "saving") and seconds < options.tidy_after
+            if tidying:
+                return
+            if not self._terminated:
+                self._terminated = True
+                _signal_group(self.child, hard=False)
+            if seconds < options.kill_after:
+                return
+        if not self._killed:
+            self._killed = True
+            _signal_group(self.child, hard=True)
+
+    def _listen(self, now: float) -> None:
+        sign = tuple(_changed(self.folder / name) for name in (layout.PROGRESS, layout.METRICS, layout.LOG))
+        if sign != self._sign:
+            self._sign, self._heard = sign, now
+        elif now - self._heard > self.options.hang_after and not self._killed:
+            self.silent_for = now - self._heard
+            self._killed = True
+            _signal_group(self.child, hard=True)
+
+
+def _changed(path: Path) -> int:
+    try:
+        return path.stat().st_mtime_ns
+    except OSError:
+        return 0
+
+
+def _cut_log(path: Path) -> None:
+    """Keep the end of a log that grew too long; its writers append, so they go on behind it."""
+    with contextlib.suppress(OSError):
+        size = path.stat().st_size
+        if size > LOG_LIMIT:
+            with open(path, "r+b") as file:
+                file.seek(size - LOG_KEPT)
+                end = file.read()
+                file.seek(0)
+                file.write(b"(the beginning was cut)\n" + end)
+                file.truncate()
+
+
+def _ended(child: subprocess.Popen[bytes]) -> bool:
+    """Whether the worker has ended, without reaping it: its group's number stays its own."""
+    if os.name == "nt":
+        return child.poll() is not None
+    try:
+        return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
+    except ChildProcessError:
+        return True
+
+
+def _signal_group(child: subprocess.Popen[bytes], hard: bool) -> None:
+    if os.name == "nt":
+        if hard:
+            subprocess.run(["taskkill", "/T", "/F", "/PID", str(child.pid)], capture_output=True, check=False)
+        return
+    with contextlib.suppress(ProcessLookupError, PermissionError):
+        os.killpg(child.pid, signal.SIGKILL if hard else signal.SIGTERM)
+
+
+def _oom_kills() -> int:
+    """How many processes the kernel has ended for want of memory so far (0 where it does not tell)."""
+    for path in ("/sys/fs/cgroup/memory.events", "/proc/vmstat"):
+        with contextlib.suppress(OSError, ValueError), open(path) as file:
+            for line in file:
+                if line.startswith("oom_kill "):
+                    return int(line.split()[1])
+    return 0
+
+
+def _finish(folder: Path, state: str, error: str | None) -> None:
+    (folder / layout.BALLAST).unlink(missing_ok=True)
+    size = tree_bytes(folder)
+    _write_patiently(folder, **outcome.final_fields(folder, state, error, time.time(), size))
+
+
+def _write_patiently(folder: Path, **fields: Any) -> None:
+    """Write the status even if the disk is full for a while; a run deleted meanwhile has none to write."""
+    for attempt in range(60):
+        try:
+            layout.write_status(folder, **fields)
+            return
+        except OSError as error:
+            if not folder.is_dir():
+                raise
+            with contextlib.suppress(OSError):
+                print(f"status not written: {error}", flush=True)
+            time.sleep(min(0.1 * 2**attempt, 5.0))
+
+
+def main(argv: Sequence[str]) -> int:
+    for name in ("SIGINT", "SIGHUP"):
+        if hasattr(signal, name):
+            signal.signal(getattr(signal, name), signal.SIG_IGN)
+    options = Options.from_json(argv[2]) if len(argv) > 2 else Options()
+    return supervise(Path(argv[0]).resolve(), int(argv[1]), options)
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
