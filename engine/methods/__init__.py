@@ -62,12 +62,12 @@ def method_entry(name: str) -> MethodEntry:
 
 def config_class(name: str) -> type[TrainingConfig]:
     """The config class of a method; imports no torch."""
-    return _load(method_entry(name).config)  # type: ignore[no-any-return]
+    return _load(method_entry(name).config)
 
 
 def method_class(name: str) -> type[Method]:
     """The method itself; imports torch."""
-    return _load(method_entry(name).method)  # type: ignore[no-any-return]
+    return _load(method_entry(name).method)
 
 
 def parse_config(name: str, values: Mapping[str, Any]) -> TrainingConfig:

@@ -49,8 +49,8 @@ class ClassificationConfig(TrainingConfig):
         "Tutorial, fine-tuning": {"image_size": 224},
     }
     PRESET_NOTES: ClassVar[dict[str, str]] = {
-        "Tutorial": "The tutorial draws a new crop and flip for every image in every epoch and keeps dropout and "
-        "BatchNorm statistics moving; here the frozen backbone runs once on 4 augmented copies of each image.",
+        "Tutorial": "The tutorial draws a new crop and flip for every image in every epoch and keeps dropout "
+        "and BatchNorm statistics moving; here the frozen backbone runs once on 4 augmented copies an image.",
         "Tutorial, fine-tuning": "As in the tutorial, except that a tie between epochs goes to the lower "
         "validation loss and batches really hold 8 images.",
     }
@@ -76,7 +76,7 @@ class ClassificationConfig(TrainingConfig):
     )
     augmented_copies: int = setting(
         0,
-        "With a frozen backbone: how many augmented copies of each image are computed; 0 uses the plain image.",
+        "With a frozen backbone: how many augmented copies of each image are used; 0 takes the plain image.",
         ge=0,
         le=8,
     )

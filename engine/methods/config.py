@@ -58,7 +58,7 @@ class TrainingConfig(BaseModel):
     )
     weight_decay: float = setting(
         0.0,
-        "Pulls weights towards zero at each step; biases and norms are left alone.",
+        "Pulls weights towards zero at each step, but not biases and norms.",
         more=True,
         ge=0,
         le=1,

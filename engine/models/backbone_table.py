@@ -1,8 +1,9 @@
 """torchvision's classification models as figures, so that they can be listed without loading torch.
 
-A test compares every row with torchvision itself. Parameters are those of the 1000-class model as we build it:
-without the auxiliary heads of GoogLeNet and Inception, which only helped its first training.
+A test compares every row with torchvision itself. Parameters are those of the 1000-class model as we
+build it: without the auxiliary heads of GoogLeNet and Inception, which only helped their first training.
 """
+# ruff: noqa: E501  (a table: one line a model)
 
 from __future__ import annotations
 
@@ -91,7 +92,8 @@ TORCHVISION: tuple[Row, ...] = (
     ("vit_l_16", "ViT-L/16", "ViT", 304_326_632, 1024, 32, 16, 224, 61.555, "vit_l_16-852ce7e3.pth", 1161),
     ("vit_l_32", "ViT-L/32", "ViT", 306_535_400, 1024, 64, 32, 224, 15.378, "vit_l_32-c7638314.pth", 1169),
     ("wide_resnet101_2", "Wide ResNet-101-2", "Wide ResNet", 126_886_696, 2048, 32, 1, 224, 22.753, "wide_resnet101_2-32ee1156.pth", 243),
-    ("wide_resnet50_2", "Wide ResNet-50-2", "Wide ResNet", 68_883_240, 2048, 32, 1, 224, 11.398, "wide_resnet50_2-95faca4d.pth", 132),)
+    ("wide_resnet50_2", "Wide ResNet-50-2", "Wide ResNet", 68_883_240, 2048, 32, 1, 224, 11.398, "wide_resnet50_2-95faca4d.pth", 132),
+)
 # fmt: on
 
 # One plain sentence for each backbone shown first.
