@@ -1,0 +1,61 @@
+// A grid of captioned pictures, drawn in pages; a click shows one large with what is known about it.
+
+const PAGE = 24;
+const node = (tag, className, text) => {
+  const element = document.createElement(tag);
+  if (className) element.className = className;
+  if (text !== undefined) element.textContent = text;
+  return element;
+};
+const states = new WeakMap();
+
+function enlarge(root, item) {
+  const dialog = node("dialog"), picture = node("img"), close = node("button", "", "Close");
+  picture.src = item.large || item.images[0];
+  picture.alt = item.alt || "";
+  close.type = "button";
+  close.onclick = () => dialog.close();
+  dialog.onclose = () => dialog.remove();
+  dialog.onclick = (event) => { if (event.target === dialog) dialog.close(); };
+  dialog.append(picture, node("p", "", item.title || ""), close);
+  root.append(dialog);
+  dialog.showModal();
+}
+
+function draw(root, data, state) {
+  const grid = node("div", "grid");
+  for (const item of data.items.slice(0, state.shown)) {
+    const figure = node("figure"), button = node("button", "picture");
+    button.type = "button";
+    button.setAttribute("aria-label", item.alt || "image");
+    for (const source of item.images) {
+      const image = node("img");
+      Object.assign(image, { loading: "lazy", decoding: "async", alt: "", src: source });
+      button.append(image);
+    }
+    button.onclick = () => enlarge(root, item);
+    const caption = node("figcaption"), line = node("div", "line");
+    line.append(node("b", "", item.label), node("span", "", item.value));
+    caption.append(line);
+    if (item.under) caption.append(node("small", "", item.under));
+    figure.dataset.tone = item.tone || "";
+    figure.title = item.title || "";
+    figure.append(button, caption);
+    grid.append(figure);
+  }
+  root.replaceChildren(grid);
+  const left = data.items.length - state.shown;
+  if (left > 0) {
+    const more = node("button", "more", `Show ${Math.min(PAGE, left)} more of ${left}`);
+    more.type = "button";
+    more.onclick = () => { state.shown += PAGE; draw(root, data, state); };
+    root.append(more);
+  }
+}
+
+export default function ({ data, parentElement }) {
+  const root = parentElement.querySelector(".gallery");
+  let state = states.get(root);
+  if (!state || state.mark !== data.mark) states.set(root, (state = { mark: data.mark, shown: PAGE }));
+  draw(root, data, state);
+}

@@ -1,0 +1,172 @@
+"""Plotly figures in the look of the app: transparent, theme colours, every user-made name escaped."""
+
+from __future__ import annotations
+
+import html
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import plotly.graph_objects as go
+import streamlit as st
+
+COLOURS = [  # those of the theme
+    *("#5B5BD6", "#12A594", "#E5484D", "#F5A623", "#8E4EC6"),
+    *("#0091FF", "#46A758", "#D6409F", "#A18072", "#697177"),
+]
+DASHES = ["solid", "dot", "dash", "dashdot"]
+QUIET = "#8B8D98"  # readable on light and on dark
+CONFIG = {"displaylogo": False, "displayModeBar": False, "showSendToCloud": False, "plotlyServerURL": ""}
+MODE_TITLES = {"extract": "Extract features", "last_block": "Last block", "everything": "Everything"}
+
+
+def escape(text: object, limit: int = 60) -> str:
+    """User text for Plotly, which reads a subset of HTML in labels; shortened for the eye, not for keys."""
+    shown = str(text).replace("\n", " ")
+    return html.escape(shown if len(shown) <= limit else shown[: limit - 1] + "…")
+
+
+def draw(figure: go.Figure, key: str, alt: str) -> None:
+    st.plotly_chart(figure, key=key, config=CONFIG, alt=alt)
+
+
+def _figure(title: str, height: int, **layout: Any) -> go.Figure:
+    figure = go.Figure()
+    figure.update_layout(
+        title={"text": title, "x": 0, "font_size": 14},
+        height=height,
+        margin={"l": 8, "r": 8, "t": 44, "b": 8},
+        paper_bgcolor="rgba(0,0,0,0)",
+        plot_bgcolor="rgba(0,0,0,0)",
+        legend={"orientation": "h", "y": 1.02, "yanchor": "bottom", "x": 1, "xanchor": "right"},
+        **layout,
+    )
+    return figure
+
+
+def parameters_text(count: int) -> str:
+    """A number of parameters for reading: 8,194 · 11.2 M."""
+    return f"{count:,}" if count < 1_000_000 else f"{count / 1e6:,.1f} M"
+
+
+def learns_figure(learns: dict[str, int], chosen: str, title: str) -> go.Figure:
+    """How many parameters learn and how many stay, for each mode; the chosen mode is drawn strong.
+
+    Args:
+        learns: Parameters that learn under each mode, and "total".
+        chosen: The mode chosen now.
+        title: Of the chart.
+    """
+    modes = [mode for mode in MODE_TITLES if mode in learns]
+    total = learns["total"]
+    learning = [learns[mode] for mode in modes]
+    labels = [f"<b>{MODE_TITLES[mode]}</b>" if mode == chosen else MODE_TITLES[mode] for mode in modes]
+    strength = [1.0 if mode == chosen else 0.45 for mode in modes]
+    figure = _figure(title, 205, barmode="stack", bargap=0.42)
+    figure.add_bar(
+        y=labels, x=learning, orientation="h", name="learns",
+        marker={"color": COLOURS[0], "opacity": strength, "cornerradius": 4},
+        hovertemplate="%{x:,} parameters learn<extra></extra>",
+    )  # fmt: skip
+    figure.add_bar(
+        y=labels, x=[total - count for count in learning], orientation="h", name="stays as it is",
+        marker={"color": QUIET, "opacity": [0.32 * value for value in strength], "cornerradius": 4},
+        hovertemplate="%{x:,} parameters stay<extra></extra>",
+    )  # fmt: skip
+    for label, count in zip(labels, learning, strict=True):
+        share = count / total if total else 0.0
+        of_all = f"{share:.3%}" if share < 0.01 else f"{share:.0%}"
+        text = f"{parameters_text(count)} of {parameters_text(total)} · {of_all}"
+        figure.add_annotation(
+            y=label, x=0, text=text, xanchor="left", yshift=21, showarrow=False, font_size=11
+        )
+    figure.update_yaxes(autorange="reversed", ticks="", showgrid=False)
+    figure.update_xaxes(visible=False, range=[0, max(1, total)])
+    return figure
+
+
+def intervals_figure(rows: Sequence[dict[str, Any]], majority: float | None, title: str) -> go.Figure:
+    """Accuracy per split with its 95 % interval; rows are {"label", "accuracy", "low", "high", "n"}."""
+    figure = _figure(title, 92 + 44 * len(rows), showlegend=False)
+    figure.add_scatter(
+        x=[row["accuracy"] for row in rows],
+        y=[f"{row['label']}<br><span style='font-size:11px'>n = {row['n']:,}</span>" for row in rows],
+        mode="markers",
+        marker={"size": 11, "color": COLOURS[: len(rows)]},
+        error_x={
+            "type": "data", "symmetric": False, "thickness": 2.5, "width": 7, "color": QUIET,
+            "array": [row["high"] - row["accuracy"] for row in rows],
+            "arrayminus": [row["accuracy"] - row["low"] for row in rows],
+        },
+        customdata=[[row["low"], row["high"]] for row in rows],
+        hovertemplate="%{x:.1%}, 95 % interval %{customdata[0]:.1%} to %{customdata[1]:.1%}<extra></extra>",
+    )  # fmt: skip
+    low = min([row["low"] for row in rows] + ([majority] if majority is not None else []))
+    if majority is not None:
+        figure.add_vline(x=majority, line={"dash": "dot", "color": QUIET, "width": 2})
+        figure.add_annotation(
+            x=majority,
+            y=1,
+            yref="paper",
+            text=f"always the commonest class: {majority:.1%}",
+            showarrow=False,
+            yanchor="bottom",
+            xanchor="left" if majority < 0.6 else "right",
+            font={"size": 11, "color": QUIET},
+        )
+    figure.update_xaxes(tickformat=".0%", range=[max(-0.01, low - 0.06), 1.01], zeroline=False)
+    figure.update_yaxes(autorange="reversed", showgrid=False, ticks="")
+    return figure
+
+
+def luck_figure(n: int, best: float, shares: np.ndarray, chances: np.ndarray, epochs: int) -> go.Figure:
+    """What the best of several epochs would show by luck alone; `shares` and `chances` are (k,)."""
+    figure = _figure(
+        f"Best of {epochs} epochs if nothing improved after the middle one", 215, showlegend=False
+    )
+    figure.add_bar(
+        x=shares, y=chances, marker={"color": COLOURS[0], "opacity": 0.75, "line_width": 0}, width=0.9 / n,
+        hovertemplate="best of %{x:.1%}: chance %{y:.1%}<extra></extra>",
+    )  # fmt: skip
+    figure.add_vline(x=best, line={"color": COLOURS[2], "width": 2})
+    font = {"color": COLOURS[2], "size": 12}
+    figure.add_annotation(
+        x=best, y=1, yref="paper", text=f"kept: {best:.1%}", showarrow=False, yanchor="bottom", font=font
+    )
+    figure.update_xaxes(
+        tickformat=".0%" if np.ptp(shares) > 0.05 else ".1%", title_text="validation accuracy"
+    )
+    figure.update_yaxes(tickformat=".0%", title_text="chance", rangemode="tozero")
+    return figure
+
+
+def compare_figure(curves: Sequence[dict[str, Any]], quantity: str) -> go.Figure:
+    """The same quantity of several runs over epochs, training dotted, validation solid.
+
+    Args:
+        curves: {"name", "epochs": rows} per run, in the order of their colours.
+        quantity: "loss", "accuracy": what is drawn.
+    """
+    share = any(word in quantity for word in ("accuracy", "top1", "share"))
+    figure = _figure(f"{quantity.replace('_', ' ').capitalize()} per epoch", 380, hovermode="x unified")
+    for i, curve in enumerate(curves):
+        colour = COLOURS[i % len(COLOURS)]
+        for split, label, dash, width in (
+            ("train", "training", "dot", 1.5),
+            ("val", "validation", "solid", 2.5),
+        ):
+            key = f"{split}_{quantity}"
+            points = [(row["epoch"], row[key]) for row in curve["epochs"] if row.get(key) is not None]
+            if points:
+                xs, ys = zip(*points, strict=True)
+                figure.add_scatter(
+                    x=xs, y=ys, name=f"{escape(curve['name'], 40)} · {label}", legendgroup=str(i),
+                    mode="lines+markers" if len(points) < 3 else "lines",
+                    line={"color": colour, "dash": dash, "width": width},
+                    hovertemplate="%{y:.1%}" if share else "%{y:.4~g}",
+                )  # fmt: skip
+    legend = {"orientation": "v", "y": -0.22, "yanchor": "top", "x": 0, "xanchor": "left"}
+    figure.update_layout(legend=legend, height=400 + 40 * len(curves))
+    figure.update_yaxes(tickformat=".0%" if share else None, zeroline=False)
+    figure.update_xaxes(title_text="epoch", rangemode="tozero", zeroline=False)
+    return figure

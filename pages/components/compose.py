@@ -1,0 +1,165 @@
+"""Writing a recipe: presets, the form of a method, seed and size, the cost, and Start."""
+
+from __future__ import annotations
+
+import secrets
+from typing import Any
+
+import streamlit as st
+
+from engine.data.dataset import Dataset
+from engine.errors import UserError
+from engine.methods import config_class, parse_config
+from engine.runs.recipe import Recipe
+from pages.components import store
+from pages.components.estimate import show_estimate
+from pages.components.forms import ConfigForm, Setting, problem
+from pages.components.text import ago, md
+
+SEED_HELP = "Decides every random choice; the same seed repeats the run."
+SIZE_HELP = "Images are resized to this square before the backbone sees them; "
+    "half the side is about four times faster."
+SEED = Setting("seed", "int", 0, low=0, high=2**31 - 1, help=SEED_HELP)
+
+
+class Composer:
+    """The form of one method with everything around it; remembers across pages under the method's name."""
+
+    def __init__(self, method: str, skip: tuple[str, ...] = ()) -> None:
+        self.method = method
+        self.config = config_class(method)
+        self.form = ConfigForm(f"compose.{method}", self.config, skip)
+
+    def presets(self) -> None:
+        """A select of presets; choosing one fills the form."""
+        presets = getattr(self.config, "PRESETS", {})
+        if len(presets) > 1:
+            st.selectbox(
+                "Preset", list(presets), index=None, placeholder="Start from a preset",
+                key=self.form.key("preset"), on_change=self._use_preset,
+                help="Fills the form; everything can be changed afterwards.",
+            )  # fmt: skip
+
+    def _use_preset(self) -> None:
+        name = st.session_state.get(self.form.key("preset"))
+        if name is not None:
+            self.prefill(self.config.PRESETS[name])
+
+    def prefill(self, values: dict[str, Any]) -> None:
+        """Fill the form and every setting that the page draws itself."""
+        self.form.prefill(values)
+        for field_name, info in self.config.model_fields.items():
+            if field_name not in {setting.name for setting in self.form.settings}:
+                value = values.get(field_name, info.default)
+                st.session_state[self.form.key(field_name)] = value
+                self.form.memory[field_name] = value
+
+    def size_and_seed(self, default_size: int, smallest: int) -> tuple[int | None, int | None]:
+        """The two numbers of a recipe that are no method's business."""
+        size = Setting(
+            "image_size", "int", default_size, unit="px", low=max(8, smallest), high=1024, help=SIZE_HELP
+        )
+        left, right = st.columns(2)
+        with left:
+            key = self.form.key(f"size.{default_size}")
+            if "offered_size" in self.form.memory:
+                st.session_state[key] = self.form.memory.pop("offered_size")
+            chosen_size = self._number(size, f"size.{default_size}")
+        with right:
+            chosen_seed = self._number(SEED, "seed")
+        return chosen_size, chosen_seed
+
+    def remember_size(self, size: int) -> None:
+        """Offer `size` once, whatever backbone is chosen next."""
+        self.form.memory["offered_size"] = size
+
+    def _number(self, setting: Setting, key: str) -> int | None:
+        key = self.form.key(key)
+        if key not in st.session_state:
+            st.session_state[key] = self.form.memory.get(key, setting.default)
+        value = st.number_input(setting.title, step=1, format="%d", key=key, help=setting.help)
+        self.form.memory[key] = value
+        sentence = problem(setting, value)
+        if sentence:
+            self.form.problems[setting.name] = sentence
+            st.caption(f":red[:material/error: {md(sentence)}]")
+        return value
+
+    def recipe(
+        self,
+        dataset: Dataset,
+        values: dict[str, Any],
+        backbone: str | None,
+        size: int | None,
+        seed: int | None,
+    ) -> Recipe | None:
+        """The recipe that the form makes, or None with the reason on the page."""
+        if self.form.problems or size is None or seed is None:
+            return None
+        try:
+            config = parse_config(self.method, values)
+            return Recipe(
+                dataset=dataset.id,
+                fingerprint=dataset.fingerprint,
+                method=self.method,
+                config=config.model_dump(mode="json"),
+                backbone=backbone,
+                image_size=size,
+                seed=seed,
+            )
+        except UserError as error:
+            st.error(md(str(error)), icon=":material/error:")
+            return None
+
+
+def start_button(recipe: Recipe | None, composer: Composer) -> None:
+    """The cost, what was already run, and Start; the same recipe never becomes two runs at once."""
+    finished = None
+    if recipe is not None:
+        show_estimate(recipe)
+        finished = store.run_store().find(recipe.digest(), states=frozenset({"done"}))
+    if finished is not None and recipe is not None:
+        _already(finished, recipe, composer)
+        return
+    pressed = st.button(
+        "Start training",
+        type="primary",
+        icon=":material/play_arrow:",
+        width="stretch",
+        disabled=recipe is None,
+        key="compose.start",
+    )
+    if pressed and recipe is not None:
+        begin(recipe)
+
+
+def begin(recipe: Recipe) -> None:
+    """Start the run and open it."""
+    try:
+        run, created = store.start(recipe)
+    except UserError as error:
+        st.error(md(str(error)), icon=":material/error:")
+        return
+    if not created:
+        st.toast("This recipe is already on its way: here it is.", icon=":material/info:")
+    st.query_params["run"] = run
+    st.rerun()
+
+
+def _already(run: str, recipe: Recipe, composer: Composer) -> None:
+    summary = store.run_store().get(run)
+    st.info(
+        f"You ran exactly this {ago(summary.finished)}: open it, or run it again with a new seed.",
+        icon=":material/history:",
+    )
+    with st.container(horizontal=True):
+        if st.button("Open it", type="primary", icon=":material/open_in_full:", key="compose.open"):
+            st.query_params["run"] = run
+            st.rerun()
+        st.button(
+            "New seed", icon=":material/casino:", key="compose.reseed", on_click=_reseed, args=(composer,)
+        )
+
+
+def _reseed(composer: Composer) -> None:
+    st.session_state[composer.form.key("seed")] = secrets.randbelow(10_000)

@@ -1,0 +1,122 @@
+"""What a recipe will cost, asked of a child process so that no page waits for torch or a timing."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import threading
+import time
+from collections import OrderedDict
+from concurrent.futures import Future, ThreadPoolExecutor
+from typing import Any
+
+import streamlit as st
+
+from engine.errors import UserError
+from engine.files import new_id
+from engine.runs.recipe import Recipe
+from engine.settings import PROJECT_ROOT, settings
+from pages.components.text import duration, md, size_text
+
+KEEP = 200
+FORGOTTEN_AFTER = 5.0  # seconds; a question nobody has repeated by its turn is not worked on
+TIME_LIMIT = 180
+
+
+class EstimateDesk:
+    """Answers cost questions one at a time and remembers the answers; one for the whole server."""
+
+    def __init__(self) -> None:
+        self.pool = ThreadPoolExecutor(1, thread_name_prefix="estimate")
+        self.lock = threading.Lock()
+        self.answers: OrderedDict[tuple[str, str], Future[dict[str, Any]]] = OrderedDict()
+        self.asked: dict[tuple[str, str], float] = {}
+
+    def ask(self, recipe: Recipe) -> Future[dict[str, Any]]:
+        key = (str(settings().workspace), recipe.digest())
+        with self.lock:
+            self.asked[key] = time.monotonic()
+            answer = self.answers.get(key)
+            if answer is None or answer.cancelled():
+                answer = self.answers[key] = self.pool.submit(self._work, key, recipe)
+            self.answers.move_to_end(key)
+            while len(self.answers) > KEEP:
+                old, _ = self.answers.popitem(last=False)
+                self.asked.pop(old, None)
+            return answer
+
+    def _work(self, key: tuple[str, str], recipe: Recipe) -> dict[str, Any]:
+        if time.monotonic() - self.asked.get(key, 0.0) > FORGOTTEN_AFTER:
+            with self.lock:
+                self.answers.pop(key, None)
+            raise UserError("Nobody waits for this estimate any more.")
+        return run_estimate(recipe)
+
+
+def run_estimate(recipe: Recipe) -> dict[str, Any]:
+    """Run the engine's estimate of `recipe` in a child process.
+
+    Raises:
+        UserError: The engine refuses the recipe, or could not tell.
+    """
+    folder = settings().tmp
+    folder.mkdir(parents=True, exist_ok=True)
+    path = folder / f"estimate-{new_id()}.json"
+    path.write_text(recipe.to_json(), encoding="utf-8")
+    command = [sys.executable, "-m", "engine", "estimate", "--recipe", str(path), "--json"]
+    try:
+        done = subprocess.run(
+            command,
+            cwd=PROJECT_ROOT,
+            env=dict(os.environ),
+            capture_output=True,
+            text=True,
+            timeout=TIME_LIMIT,
+        )
+        answer = json.loads(done.stdout.strip().splitlines()[-1])
+        if done.returncode == 0 and isinstance(answer, dict):
+            return answer
+    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
+        pass
+    else:
+        raise UserError(str(answer.get("error")) if isinstance(answer, dict) else "No estimate.")
+    finally:
+        path.unlink(missing_ok=True)
+    raise UserError("The cost of this recipe could not be measured on this machine.")
+
+
+@st.cache_resource(max_entries=1)
+def desk() -> EstimateDesk:
+    return EstimateDesk()
+
+
+def show_estimate(recipe: Recipe) -> None:
+    """A line about time and memory; it says so while it measures, and the page goes on meanwhile."""
+    pending = not desk().ask(recipe).done()
+    st.fragment(_line, run_every=1.0 if pending else None)(recipe, pending)
+
+
+def _line(recipe: Recipe, was_pending: bool) -> None:
+    answer = desk().ask(recipe)
+    if not answer.done():
+        st.caption(":material/timer: Measuring what this will cost here…")
+        return
+    if was_pending:
+        st.rerun()
+    try:
+        cost = answer.result()
+    except UserError as error:
+        st.caption(f":material/timer: {md(str(error))}")
+        return
+    st.caption(
+        f":material/timer: About **{duration(cost['low'])} to {duration(cost['high'])}** on this machine"
+        + (f", up to {size_text(cost['peak_bytes'])} of memory" if cost.get("peak_bytes") else ""),
+        help=_help(cost),
+    )
+
+
+def _help(cost: dict[str, Any]) -> str:
+    parts = [f"{md(str(what))}: {duration(seconds)}" for what, seconds in cost.get("parts", [])]
+    return "  \n".join([md(str(cost.get("basis", ""))), *parts])

@@ -1,0 +1,234 @@
+"""Widgets drawn from a config class: label, bounds, default, unit and help all come from its fields."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Literal, get_args, get_origin
+
+import streamlit as st
+from pydantic import BaseModel
+from pydantic.fields import FieldInfo
+from pydantic_core import PydanticUndefined
+
+from pages.components.text import md
+
+SEGMENTS = 4  # up to so many choices are shown side by side
+SEGMENT_LETTERS = 30
+
+
+@dataclass(frozen=True)
+class Setting:
+    """One field of a config class, as a form needs it."""
+
+    name: str
+    kind: Literal["bool", "int", "float", "choice", "text"]
+    default: Any
+    help: str = ""
+    low: float | None = None
+    high: float | None = None
+    low_excluded: bool = False
+    high_excluded: bool = False
+    choices: tuple[Any, ...] = ()
+    labels: Mapping[str, str] = field(default_factory=dict)
+    step: float | None = None
+    unit: str = ""
+    label: str = ""
+    more: bool = False
+    optional: bool = False
+
+    @property
+    def title(self) -> str:
+        text = self.label or self.name.replace("_", " ").capitalize()
+        return f"{text} ({self.unit})" if self.unit else text
+
+    def bounds_text(self) -> str:
+        low, high = (f"{value:g}" for value in (self.low or 0, self.high or 0))
+        if self.low is not None and self.high is not None:
+            opening, closing = "[("[self.low_excluded], "])"[self.high_excluded]
+            return f"within {opening}{low}, {high}{closing}"
+        if self.low is not None:
+            return f"{'above' if self.low_excluded else 'at least'} {low}"
+        return f"{'below' if self.high_excluded else 'at most'} {high}" if self.high is not None else ""
+
+
+def settings_of(config: type[BaseModel]) -> list[Setting]:
+    """The fields of a config class, in the order in which they are written."""
+    return [_setting(name, info) for name, info in config.model_fields.items()]
+
+
+def _setting(name: str, info: FieldInfo) -> Setting:
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    annotation, optional = _without_none(info.annotation)
+    bounds: dict[str, Any] = {}
+    for constraint in info.metadata:
+        for attribute, side in (("ge", "low"), ("gt", "low"), ("le", "high"), ("lt", "high")):
+            if getattr(constraint, attribute, None) is not None:
+                bounds[side] = float(getattr(constraint, attribute))
+                bounds[f"{side}_excluded"] = attribute in ("gt", "lt")
+    choices = tuple(get_args(annotation)) if get_origin(annotation) is Literal else ()
+    labels = extra.get("labels") or extra.get("choices") or {}
+    default = info.get_default(call_default_factory=True)
+    return Setting(
+        name=name,
+        kind=_kind(annotation, choices),
+        default=None if default is PydanticUndefined else default,
+        help=info.description or "",
+        choices=choices,
+        labels=labels if isinstance(labels, dict) else {},
+        step=extra.get("step") if isinstance(extra.get("step"), (int, float)) else None,
+        unit=str(extra.get("unit") or ""),
+        label=str(extra.get("label") or info.title or ""),
+        more=bool(extra.get("more")),
+        optional=optional,
+        **bounds,
+    )
+
+
+def _without_none(annotation: Any) -> tuple[Any, bool]:
+    if get_origin(annotation) is Literal:
+        return annotation, False
+    parts = [part for part in get_args(annotation) if part is not type(None)]
+    if len(parts) == 1 and type(None) in get_args(annotation):
+        return parts[0], True
+    return annotation, False
+
+
+def _kind(annotation: Any, choices: tuple[Any, ...]) -> Literal["bool", "int", "float", "choice", "text"]:
+    if choices:
+        return "choice"
+    for kind, name in ((bool, "bool"), (int, "int"), (float, "float")):
+        if annotation is kind:
+            return name  # type: ignore[return-value]
+    return "text"
+
+
+def problem(setting: Setting, value: Any) -> str | None:
+    """One sentence if `value` cannot be this setting's, else None."""
+    if value is None or value == "":
+        return (
+            None
+            if setting.optional
+            else f"{setting.title} needs a value {setting.bounds_text()}".rstrip() + "."
+        )
+    if setting.kind not in ("int", "float"):
+        return None
+    if isinstance(value, float) and not math.isfinite(value):
+        return f"{setting.title} must be a finite number."
+    low_fails = setting.low is not None and (
+        value < setting.low or (setting.low_excluded and value == setting.low)
+    )
+    high_fails = setting.high is not None and (
+        value > setting.high or (setting.high_excluded and value == setting.high)
+    )
+    if low_fails or high_fails:
+        return f"{setting.title} must be {setting.bounds_text()}, got {value:g}."
+    return None
+
+
+class ConfigForm:
+    """A form that remembers: its values live in the session under its name, across pages and reruns."""
+
+    def __init__(self, name: str, config: type[BaseModel], skip: tuple[str, ...] = ()) -> None:
+        self.name = name
+        self.settings = [setting for setting in settings_of(config) if setting.name not in skip]
+        self.problems: dict[str, str] = {}
+        self.memory: dict[str, Any] = st.session_state.setdefault(f"{name}.values", {})
+
+    def key(self, field_name: str) -> str:
+        return f"{self.name}.{field_name}"
+
+    def prefill(self, values: Mapping[str, Any]) -> None:
+        """Set the form to `values`; what they do not name goes back to its default. Before `draw`."""
+        for setting in self.settings:
+            value = values.get(setting.name, setting.default)
+            self.memory[setting.name] = value
+            st.session_state[self.key(setting.name)] = value
+
+    def draw(self, hide: Callable[[str], bool] = lambda name: False) -> dict[str, Any]:
+        """Draw all fields and return their values; `problems` then holds a sentence per impossible one.
+
+        Args:
+            hide: Fields that mean nothing beside the other choices; they keep their default.
+        """
+        values = {setting.name: setting.default for setting in self.settings if hide(setting.name)}
+        shown = [setting for setting in self.settings if setting.name not in values]
+        values |= self._fields([setting for setting in shown if not setting.more])
+        rest = [setting for setting in shown if setting.more]
+        if rest:
+            changed = sum(self.memory.get(s.name, s.default) != s.default for s in rest)
+            note = f" · {changed} changed" if changed else ""
+            with st.expander(f"More settings{note}", icon=":material/tune:"):
+                values |= self._fields(rest)
+        return values
+
+    def _fields(self, settings: list[Setting]) -> dict[str, Any]:
+        """Draw fields in their order; two numbers in a row share a line."""
+        values, waiting = {}, None
+        for i, setting in enumerate(settings):
+            place = st.container()
+            if setting.kind in ("int", "float"):
+                following = settings[i + 1].kind if i + 1 < len(settings) else ""
+                if waiting is not None:
+                    place, waiting = waiting, None
+                elif following in ("int", "float"):
+                    place, waiting = st.columns(2)
+            with place:
+                values[setting.name] = self._field(setting)
+        return values
+
+    def _field(self, setting: Setting) -> Any:
+        key = self.key(setting.name)
+        if key not in st.session_state:
+            st.session_state[key] = _fitting(setting, self.memory.get(setting.name, setting.default))
+        value = _widget(setting, key)
+        self.memory[setting.name] = value
+        sentence = problem(setting, value)
+        if sentence:
+            self.problems[setting.name] = sentence
+            st.caption(f":red[:material/error: {md(sentence)}]")
+        return value
+
+
+def _fitting(setting: Setting, value: Any) -> Any:
+    """A value that the widget can hold at all; bounds are checked later and told in words."""
+    if setting.kind == "choice" and value not in setting.choices:
+        return setting.default
+    if setting.kind in ("int", "float"):
+        number = float(value or 0)
+        return number if setting.kind == "float" else int(number)
+    return value
+
+
+def _widget(setting: Setting, key: str) -> Any:
+    label, tip = md(setting.title), md(setting.help) or None
+    if setting.kind == "bool":
+        return st.toggle(label, key=key, help=tip)
+    if setting.kind == "choice":
+        return _choice(setting, label, tip, key)
+    if setting.kind == "int":
+        return int(st.number_input(label, step=1, format="%d", key=key, help=tip))
+    if setting.kind == "float":
+        return float(st.number_input(label, step=_step(setting), format="%g", key=key, help=tip))
+    return st.text_input(label, key=key, help=tip, max_chars=200)
+
+
+def _choice(setting: Setting, label: str, tip: str | None, key: str) -> Any:
+    def show(choice: Any) -> str:
+        return str(setting.labels.get(str(choice), str(choice).replace("_", " ").capitalize()))
+
+    letters = sum(len(show(choice)) for choice in setting.choices)
+    if len(setting.choices) <= SEGMENTS and letters <= SEGMENT_LETTERS:
+        return st.segmented_control(
+            label, setting.choices, format_func=show, key=key, help=tip, width="stretch", required=True
+        )
+    return st.selectbox(label, setting.choices, format_func=show, key=key, help=tip)
+
+
+def _step(setting: Setting) -> float:
+    """A step of the size of the default's leading digit: 0.001 goes to 0.002, not to 1.001."""
+    if setting.step:
+        return float(setting.step)
+    size = abs(float(setting.default or 0)) or (setting.high or 1.0) / 10
+    return float(10.0 ** math.floor(math.log10(size)))

@@ -1,0 +1,55 @@
+"""What a run sees now: one function per method turns a frame into captioned pictures for the live view."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+
+from engine.data.dataset import Dataset
+
+Frame = dict[str, np.ndarray]
+UNSURE_MARGIN = 0.2
+
+
+def image_url(dataset: str, index: int, size: int = 224) -> str:
+    return f"/lab/datasets/{dataset}/images/{index}.jpg?size={size}"
+
+
+def prediction_item(
+    dataset: Dataset, index: int, label: int, probabilities: np.ndarray, size: int = 224
+) -> dict[str, Any]:
+    """One captioned picture of a prediction; `probabilities` is (C,). All names are plain text."""
+    order = np.argsort(-probabilities, kind="stable")
+    top = int(order[0])
+    margin = float(probabilities[top] - probabilities[order[1]]) if len(order) > 1 else 1.0
+    wrong, unsure = label >= 0 and top != label, margin < UNSURE_MARGIN
+    truth = dataset.classes[label] if label >= 0 else "unknown"
+    ranking = ", ".join(f"{dataset.classes[i]} {float(probabilities[i]):.1%}" for i in order[:5])
+    return {
+        "images": [image_url(dataset.id, index, size)],
+        "label": dataset.classes[top],
+        "value": f"{float(probabilities[top]):.0%}",
+        "tone": "bad" if wrong else "good",
+        "tags": [tag for tag, holds in (("Mistakes", wrong), ("Unsure", unsure)) if holds],
+        "title": f"predicted: {ranking}\ntrue class: {truth}\nimage {index}: {dataset.names[index]}",
+        "alt": f"{truth}, predicted {dataset.classes[top]}",
+        "under": f"true: {truth}" if wrong else "",
+    }
+
+
+def classification(dataset: Dataset, frame: Frame) -> dict[str, Any]:
+    """The pinned validation images with their prediction and its confidence."""
+    rows = zip(frame["index"], frame["label"], frame["probabilities"], strict=True)
+    items = [prediction_item(dataset, int(i), int(label), p) for i, label, p in rows]
+    return {
+        "caption": f"{len(items)} validation images, the same ones each time; red is a mistake, "
+        f"unsure means the two best classes lie within {UNSURE_MARGIN:.0%}",
+        "filters": ["Mistakes", "Unsure"],
+        "items": items,
+    }
+
+
+# method -> what its frames show; a method that is missing here simply has no pictures
+PICTURES: dict[str, Callable[[Dataset, Frame], dict[str, Any]]] = {"classification": classification}

@@ -1,0 +1,148 @@
+"""The server's own routes for runs: what the live view polls, and the downloads."""
+
+from __future__ import annotations
+
+import csv
+import io
+import re
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import numpy as np
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.routing import Route
+
+from engine.data.dataset import Dataset, open_dataset
+from engine.errors import UserError
+from engine.files import check_id
+from pages.components.pictures import PICTURES
+from pages.components.store import run_store
+
+MAX_ROWS = 2000  # of one answer; the view asks again at once while there are more
+NO_STORE = {"Cache-Control": "no-store"}
+SPLITS = ("train", "val", "test")
+
+
+def routes() -> list[Route]:
+    return [
+        Route("/lab/runs/{run}/metrics", _guarded(metrics)),
+        Route("/lab/runs/{run}/predictions.csv", _guarded(predictions_csv)),
+        Route("/lab/runs/{run}/encoder.safetensors", _guarded(encoder_file)),
+    ]
+
+
+def _guarded(handler: Callable[[Request, str], Response]) -> Callable[[Request], Response]:
+    """Check the id and turn what a user can cause into one JSON sentence; runs in Starlette's thread pool."""
+
+    def endpoint(request: Request) -> Response:
+        try:
+            return handler(request, check_id(request.path_params["run"], "run id"))
+        except UserError as error:
+            return JSONResponse({"error": str(error)}, status_code=404, headers=NO_STORE)
+
+    return endpoint
+
+
+def _number(request: Request, name: str) -> int | None:
+    text = request.query_params.get(name, "")
+    if text and not re.fullmatch(r"[0-9]{1,15}", text):
+        raise UserError(f"'{name}' must be a whole number.")
+    return int(text) if text else None
+
+
+def metrics(request: Request, run: str) -> Response:
+    """What is new since byte `since` of the run's metrics, and where the run stands."""
+    store = run_store()
+    status = store.status(run)
+    rows, following = store.rows(run, _number(request, "since") or 0)
+    frames = store.frames(run)
+    answer: dict[str, Any] = {
+        "next": following,
+        "rows": rows,
+        "status": {
+            "state": status.state,
+            "error": status.error,
+            "started": status.started,
+            "finished": status.finished,
+            "queue_place": status.queue_place,
+            "stopping": status.stopping,
+            "device": status.device,
+        },
+        "progress": store.progress(run) if status.state == "running" else {},
+        "frames": frames,
+    }
+    asked = _number(request, "frame")
+    epoch = asked if asked in frames else (frames[-1] if frames else None)
+    if epoch is not None and epoch != _number(request, "have"):
+        answer["pictures"] = _pictures(run, epoch)
+    if request.query_params.get("log"):
+        answer["log"] = store.log_tail(run)
+    return JSONResponse(answer, headers=NO_STORE)
+
+
+def _pictures(run: str, epoch: int) -> dict[str, Any] | None:
+    store = run_store()
+    recipe = store.recipe(run)
+    draw = PICTURES.get(recipe.method)
+    if draw is None:
+        return None
+    try:
+        return {"epoch": epoch, **draw(open_dataset(recipe.dataset), store.frame(run, epoch))}
+    except (UserError, OSError, KeyError, IndexError):
+        return None  # the data set is gone, or the frame is just being replaced: the next poll has it
+
+
+def predictions_csv(request: Request, run: str) -> Response:
+    """Every prediction of a run, one line an image."""
+    store = run_store()
+    predictions = store.predictions(run)
+    if predictions is None:
+        raise UserError("This run has no predictions: only a finished classification has them.")
+    dataset = open_dataset(store.recipe(run).dataset)
+    return StreamingResponse(
+        csv_lines(dataset, predictions),
+        media_type="text/csv; charset=utf-8",
+        headers={"Content-Disposition": f'attachment; filename="predictions-{run}.csv"', **NO_STORE},
+    )
+
+
+def csv_lines(dataset: Dataset, predictions: dict[str, np.ndarray]) -> Iterator[str]:
+    """The lines of the table; `probabilities` is (m, C), columns in the order of the data set's classes."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer)
+    names = [_cell(name) for name in dataset.classes]
+    head = ["image", "name", "split", "true", "predicted", "confidence", "correct"]
+    writer.writerow(head + [f"p({name})" for name in names])
+    columns = (predictions[key] for key in ("index", "split", "label", "probabilities"))
+    for index, split, label, p in zip(*columns, strict=True):
+        top = int(np.argmax(p))
+        row = [int(index), _cell(dataset.names[int(index)]), _split(split)]
+        row += [
+            names[int(label)] if label >= 0 else "",
+            names[top],
+            f"{float(p[top]):.6f}",
+            int(top == label),
+        ]
+        writer.writerow(row + [f"{float(value):.6f}" for value in p])
+        if buffer.tell() > 65536:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _split(code: Any) -> str:
+    return str(code) if isinstance(code, (str, np.str_)) else SPLITS[int(code)]
+
+
+def _cell(text: str) -> str:
+    """User text that a spreadsheet cannot take for a formula."""
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+
+
+def encoder_file(request: Request, run: str) -> Response:
+    path = run_store().encoder_path(run)
+    if not path.is_file():
+        raise UserError("This run has kept no weights: only a finished run has an encoder.")
+    return FileResponse(path, media_type="application/octet-stream", filename=f"encoder-{run}.safetensors")

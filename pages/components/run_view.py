@@ -1,0 +1,128 @@
+"""One run on the page: its head with the actions, the recipe, the live view, and what it found."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import Any
+
+import streamlit as st
+
+from engine.errors import UserError
+from engine.runs.summary import RunSummary, Status
+from pages.components import store
+from pages.components.live import live_view
+from pages.components.recipe_card import recipe_card
+from pages.components.results import results, suffix
+from pages.components.text import ago, md, size_text
+
+ADVICE = {
+    "failed": "Change the recipe, or resume it once the cause is gone.",
+    "stopped": "Resume goes on where it stopped.",
+    "interrupted": "Finished epochs are kept; Resume goes on from them.",
+}
+# what a finished run of a method shows; a method that is missing here shows its curves only
+RESULTS: dict[str, Callable[[RunSummary], None]] = {"classification": results}
+
+
+def show_run(run: str, again: Callable[[str], None] | None = None) -> None:
+    """Draw the run with everything one can do with it.
+
+    Args:
+        run: Id of a run that exists.
+        again: Called with the id when the user wants to run it again with changes.
+    """
+    summary, status = store.run_store().get(run), store.run_store().status(run)
+    found = store.run_store().results(run)
+    _head(summary, status, again)
+    if damaged := store.run_store().damaged(run):
+        st.warning(md(damaged), icon=":material/broken_image:")
+    if status.state in ADVICE:
+        text = f"{md(status.error or status.state.capitalize() + '.')} {ADVICE[status.state]}"
+        (st.error if status.state == "failed" else st.info)(text, icon=":material/info:")
+    left, right = st.columns([1, 3.2], gap="large")
+    with left:
+        _recipe(run)
+    with right:
+        compact = bool(found) and status.state not in store.ACTIVE
+        live_view(run, status.state, status.stopping, _suffix(run, found), compact)
+    if found and summary.method in RESULTS:
+        st.space("small")
+        RESULTS[summary.method](summary)
+
+
+def _recipe(run: str) -> None:
+    try:
+        recipe_card(store.run_store().recipe(run))
+    except UserError as error:
+        st.warning(md(str(error)))
+
+
+def _suffix(run: str, found: dict[str, Any] | None) -> str:
+    if found is not None:
+        return suffix(found)
+    try:
+        backbone = store.run_store().recipe(run).backbone or ""
+    except UserError:
+        return ""
+    return "random weights" if backbone.startswith("random:") else ""
+
+
+def _head(summary: RunSummary, status: Status, again: Callable[[str], None] | None) -> None:
+    with st.container(horizontal=True, vertical_alignment="center", key="run-head"):
+        with st.container(width="stretch"):
+            st.subheader(md(summary.name), anchor=False)
+            started = ago(summary.started or summary.created)
+            st.caption(f"started {started}" if summary.started else f"created {started}")
+        _state_actions(summary, status)
+        if again and status.state in store.FINAL:
+            st.button("Run again with changes", icon=":material/edit:", on_click=again, args=(summary.id,))
+        _menu(summary, status)
+        if st.button("New run", icon=":material/add:", type="tertiary"):
+            del st.query_params["run"]
+            st.rerun()
+
+
+def _state_actions(summary: RunSummary, status: Status) -> None:
+    if status.state in store.ACTIVE:
+        label = "Stop now" if status.stopping else "Stop"
+        tip = "It stops after the step it is in. Press again to end it at once; finished epochs are kept."
+        if st.button(label, icon=":material/stop_circle:", help=tip, key="run.stop"):
+            store.attempt(lambda: store.stop(summary.id, force=status.stopping))
+            st.rerun()
+    elif status.state in store.RESUMABLE:
+        if st.button("Resume", icon=":material/play_arrow:", type="primary", key="run.resume"):
+            store.attempt(lambda: store.resume(summary.id))
+            st.rerun()
+
+
+def _menu(summary: RunSummary, status: Status) -> None:
+    with st.popover("", icon=":material/more_vert:", help="Rename or delete", key="run.menu"):
+        with st.form("run.rename", border=False):
+            name = st.text_input("Name", value=summary.name, max_chars=240)
+            if st.form_submit_button("Rename", icon=":material/edit:"):
+                store.attempt(lambda: store.run_store().rename(summary.id, name))
+                st.rerun()
+        if status.state in store.ACTIVE:
+            st.caption("Stop the run before you delete it.")
+        elif st.button("Delete…", icon=":material/delete:", key="run.delete"):
+            confirm_delete([summary])
+
+
+@st.dialog("Delete for good?")
+def confirm_delete(runs: list[RunSummary]) -> None:
+    """Ask once more, then delete."""
+    total = sum(run.bytes or 0 for run in runs)
+    st.text(
+        "\n".join(run.name for run in runs[:8]) + (f"\nand {len(runs) - 8} more" if len(runs) > 8 else "")
+    )
+    st.caption(f"Curves, results and weights go with it: {size_text(total)}. This cannot be undone.")
+    with st.container(horizontal=True):
+        if st.button("Delete", type="primary", icon=":material/delete:", key="delete.sure"):
+            for run in runs:
+                store.attempt(partial(store.remove, run.id))
+            if st.query_params.get("run") in {run.id for run in runs}:
+                del st.query_params["run"]
+            st.rerun()
+        if st.button("Keep", key="delete.keep"):
+            st.rerun()

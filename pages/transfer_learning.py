@@ -1,0 +1,131 @@
+"""Transfer learning: a backbone, your classes, and what it learns to tell apart."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from engine.data.dataset import Dataset, open_dataset
+from engine.errors import UserError
+from pages.components import store
+from pages.components.backbone import choose_backbone, choose_weights
+from pages.components.compose import Composer, start_button
+from pages.components.network_preview import preview
+from pages.components.run_view import show_run
+from pages.components.text import md
+
+METHOD = "classification"
+MODES = {"extract": "Extract", "last_block": "Last block", "everything": "Everything"}
+MODE_LINES = {
+    "extract": "The backbone stays frozen and runs once per image; only a new head learns. Fast.",
+    "last_block": "The head and the last block learn; earlier blocks keep what they know.",
+    "everything": "All parameters learn: the most it can fit, the slowest, and the easiest to overfit.",
+}
+
+
+def main() -> None:
+    st.title("Transfer learning", anchor=False)
+    run = store.open_run_id()
+    if run is not None:
+        show_run(run, again=run_again)
+        return
+    st.caption(
+        "Take a network that has seen other images, teach it your classes, and see what it gets wrong."
+    )
+    dataset = chosen()
+    if dataset is not None:
+        compose(dataset)
+
+
+def chosen() -> Dataset | None:
+    """The shell's data set, if one can learn classes from it; else the reason is on the page."""
+    try:
+        dataset = open_dataset(st.query_params.get("data") or "")
+    except UserError:
+        st.info(
+            "Choose a data set in the sidebar, or add your own on the Data page.",
+            icon=":material/photo_library:",
+        )
+        return None
+    if len(dataset.classes) < 2:
+        st.info(
+            f"{md(dataset.name)} has {'one class' if dataset.classes else 'no labels'}: a classifier needs "
+            "images of at least two classes. Choose another data set in the sidebar.",
+            icon=":material/label_off:",
+        )
+        return None
+    return dataset
+
+
+def compose(dataset: Dataset) -> None:
+    """The recipe on the left; what it means for the network on the right."""
+    composer = Composer(METHOD, skip=("mode",))
+    left, right = st.columns([1, 1.6], gap="large")
+    with left, st.container(border=True, key="recipe-form"):
+        composer.presets()
+        info = choose_backbone(int(np.median(dataset.sizes.max(axis=1))))
+        backbone = choose_weights(info)
+        mode = choose_mode(composer)
+        values = composer.form.draw(hide=lambda name: name == "augmented_copies" and mode != "extract")
+        size, seed = composer.size_and_seed(info.default_size, info.min_size)
+        recipe = None
+        if backbone is not None:
+            recipe = composer.recipe(dataset, {**values, "mode": mode}, backbone, size, seed)
+        start_button(recipe, composer)
+    with right:
+        preview(
+            info.arch,
+            len(dataset.classes),
+            mode,
+            size or info.default_size,
+            f"random:{info.arch}" == backbone,
+        )
+        recent_runs()
+
+
+def choose_mode(composer: Composer) -> str:
+    key = composer.form.key("mode")
+    if key not in st.session_state:
+        st.session_state[key] = composer.form.memory.get("mode", composer.config.model_fields["mode"].default)
+    mode = st.segmented_control(
+        "What learns",
+        list(MODES),
+        format_func=lambda mode: MODES[mode],
+        key=key,
+        width="stretch",
+        required=True,
+    )
+    composer.form.memory["mode"] = mode
+    st.caption(MODE_LINES[mode])
+    return str(mode)
+
+
+def recent_runs() -> None:
+    """The latest runs of this page, one click away."""
+    runs = [run for run in store.run_store().list() if run.method == METHOD][:5]
+    if not runs:
+        return
+    st.markdown("##### Latest runs")
+    for run in runs:
+        with st.container(horizontal=True, vertical_alignment="center", border=True):
+            st.text(run.name, width="stretch")
+            st.caption(store.outcome(run))
+            if st.button("Open", key=f"recent.{run.id}", type="tertiary", icon=":material/arrow_forward:"):
+                store.go_to_run(run)
+
+
+def run_again(run: str) -> None:
+    """Fill the form with the recipe of a run and show it."""
+    recipe = store.run_store().recipe(run)
+    composer = Composer(METHOD, skip=("mode",))
+    composer.prefill(dict(recipe.config))
+    kind, _, name = (recipe.backbone or "").partition(":")
+    if kind in ("torchvision", "random"):
+        st.session_state["backbone.chosen"] = st.session_state["backbone.arch"] = name
+        st.session_state[f"weights.{name}"] = {"torchvision": "pretrained", "random": "random"}[kind]
+    composer.remember_size(recipe.image_size)
+    st.session_state[composer.form.key("seed")] = recipe.seed
+    del st.query_params["run"]
+
+
+main()
