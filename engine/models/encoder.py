@@ -119,8 +119,6 @@ def build_encoder(name: str, image_size: int, seed: int = 0) -> Encoder:
         from engine.models.loading import load_trunk, saved_state
 
         load_trunk(encoder, saved_state(kind, value, info.arch))
-    if kind == "run":
-        encoder.provenance = _run_info(value).get("provenance", "run")
     return encoder
 
 

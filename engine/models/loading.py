@@ -70,7 +70,7 @@ def load_trunk(encoder: Encoder, state: Mapping[str, Tensor]) -> None:
     check_fit(info, encoder.trunk.state_dict(), state)
     encoder.trunk.load_state_dict(dict(state), strict=False)  # old files lack BatchNorm's step counts
     if encoder.provenance == "pretrained" and info.family in ("GoogLeNet", "Inception"):
-        encoder.trunk.transform_input = True  # torchvision's weights for these expect other figures
+        vars(encoder.trunk)["transform_input"] = True  # torchvision's weights for these expect other figures
 
 
 def check_fit(info: BackboneInfo, wanted: Mapping[str, Tensor], given: Mapping[str, Tensor]) -> None:

@@ -43,8 +43,8 @@ def missing_sentence(info: BackboneInfo) -> str:
     if not info.weights_file:
         return f"{info.title} has no pretrained weights: use random:{info.arch}."
     return (
-        f"The pretrained weights of {info.title} are not on this machine: download them ({info.weights_mb} MB), "
-        "add a weights file, or start from random weights."
+        f"The pretrained weights of {info.title} are not on this machine: download them "
+        f"({info.weights_mb} MB), add a weights file, or start from random weights."
     )
 
 
@@ -108,7 +108,7 @@ def _download(info: BackboneInfo, part: Path, progress: Progress, stop: Callable
 
 
 def _is_the_file(path: Path, name: str) -> bool:
-    """torchvision puts the first eight or more digits of the file's sha256 into its name."""
+    """Library file names carry the first eight or more digits of the file's sha256."""
     wanted = re.search(r"-([0-9a-f]{8,})\.pth$", name)
     if not wanted:
         return False
@@ -117,7 +117,7 @@ def _is_the_file(path: Path, name: str) -> bool:
 
 
 def pretrained_state(arch: str) -> dict[str, Tensor]:
-    """torchvision's own weights from the local cache, checked against the hash in their name.
+    """Library weights from the local cache, checked against the hash in their name.
 
     Raises:
         UserError: They are not here, or not what their name says.

@@ -85,7 +85,7 @@ def resnet20() -> Stages:
 
 
 def resnet18_small() -> nn.Module:
-    """torchvision's ResNet-18 with a 3×3 first layer of stride 1 and no max-pooling, as SimCLR used on CIFAR."""
+    """ResNet-18 with a 3×3 first layer of stride 1 and no max-pooling, as SimCLR used it on CIFAR."""
     from torchvision.models import resnet18
 
     net = resnet18(weights=None)

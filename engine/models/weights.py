@@ -1,7 +1,7 @@
 """Weights that people bring: checked tensor by tensor, kept as safetensors, never trusted to load here.
 
-`.safetensors` holds nothing but numbers and is read in this process. A `.pth` is a pickle: it is opened only in a
-child process with limited memory and time, so that a hostile or broken one takes nothing along.
+`.safetensors` holds nothing but numbers and is read in this process. A `.pth` is a pickle: it is opened only
+in a child process with limited memory and time, so that a hostile or broken one takes nothing along.
 """
 
 from __future__ import annotations
@@ -125,8 +125,8 @@ def _take_pickle(source: Path, target: Path, arch: str) -> None:
     if isinstance(answer.get("error"), str):
         raise UserError(answer["error"])
     raise UserError(
-        "This weights file could not be read within the memory allowed for it: it is damaged or not plain weights; "
-        "save it as .safetensors."
+        "This weights file could not be read within the memory allowed for it: it is damaged or not plain "
+        "weights; save it as .safetensors."
     )
 
 

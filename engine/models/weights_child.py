@@ -18,7 +18,7 @@ HEADROOM = 512 * 1024**2
 
 
 def limit(file_bytes: int) -> None:
-    """Allow this process little more than the file needs; where the system has no limits, time still ends it."""
+    """Allow this process little more than the file needs; elsewhere the parent's time limit ends it."""
     try:
         import resource
     except ImportError:  # Windows
@@ -66,6 +66,7 @@ def main(argv: list[str]) -> int:
 
     skeleton(arch)
     limit(source.stat().st_size)
+    answer: dict[str, object]
     try:
         keep_checked(read(source), target, arch, source.stat().st_size)
         answer = {"ok": True}
