@@ -1,0 +1,117 @@
+"""Method: what every trainable idea is, seen from the loop and from the wiring around it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from engine.data.augment import VIEWS, View
+from engine.methods.config import TrainingConfig
+from engine.models.network import Encoder
+from engine.training.step import Batch, Monitor, StepResult
+
+
+@dataclass(frozen=True)
+class Task:
+    """What a method may know of the data.
+
+    Attributes:
+        classes: Names of the classes; empty if unlabelled.
+        class_counts: Training images of each class.
+        n_train: Training images.
+        image_size: Their side in pixels.
+    """
+
+    classes: tuple[str, ...]
+    class_counts: tuple[int, ...]
+    n_train: int
+    image_size: int
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The kept network's outputs on one split.
+
+    Attributes:
+        index: (n,) places in the data set.
+        labels: (n,) class indices.
+        outputs: What `evaluation_step` gave, (n, ...) by name.
+        figures: Means of the loss and the logs.
+    """
+
+    index: np.ndarray
+    labels: np.ndarray
+    outputs: Mapping[str, np.ndarray]
+    figures: Mapping[str, float]
+
+
+class Method(nn.Module):
+    """A backbone, what is trained with it, and a loss.
+
+    A method file holds its config and a subclass with `training_step`; the rest has defaults that suit a
+    method that trains its whole backbone. It knows no device, optimiser, epoch, file or data set name.
+    """
+
+    Config: ClassVar[type[TrainingConfig]] = TrainingConfig
+    monitor: Monitor = Monitor("loss", higher=False)
+    # With a frozen backbone the loop may be fed cached features in place of images.
+    reads_features: bool = False
+
+    def __init__(self, backbone: Encoder, config: TrainingConfig, task: Task) -> None:
+        super().__init__()
+        self.backbone = backbone
+        self.config = config
+        self.task = task
+
+    @property
+    def module(self) -> nn.Module:
+        return self
+
+    @property
+    def views(self) -> tuple[View, ...]:
+        """The random views of each image that a training batch holds."""
+        return (VIEWS["standard"],)
+
+    @property
+    def copies(self) -> int:
+        """Augmented copies of each image to compute features of; 0 takes the plain image."""
+        return 0
+
+    def sampling_weights(self, labels: np.ndarray) -> np.ndarray | None:
+        """How often to draw each training image, relative to the others; None draws each once an epoch."""
+        return None
+
+    def training_step(self, batch: Batch) -> StepResult:
+        """The loss of one batch."""
+        raise NotImplementedError
+
+    @torch.no_grad()
+    def evaluation_step(self, batch: Batch) -> StepResult:
+        """Loss, figures and outputs on plain images, in evaluation mode."""
+        return self.training_step(batch)
+
+    def after_step(self) -> None:
+        """Move what moves outside the optimiser: momentum copies, queues."""
+
+    def encoder(self) -> Encoder:
+        """What the run leaves behind."""
+        return self.backbone
+
+    def changing_state(self) -> dict[str, Tensor]:
+        """All parameters and buffers that training changes; a checkpoint holds these."""
+        return self.state_dict()
+
+    def load_changing_state(self, state: Mapping[str, Tensor]) -> None:
+        """Take back what `changing_state` gave."""
+        own = self.state_dict()
+        for name, tensor in state.items():
+            own[name].copy_(tensor)
+
+    def report(self, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
+        """The method's part of results.json, from the kept network's outputs on each split."""
+        return {"splits": {split: dict(outcome.figures) for split, outcome in outcomes.items()}}
