@@ -29,7 +29,7 @@ def check_id(text: str, what: str = "id") -> str:
         UserError: It cannot, so it must never touch a path.
     """
     if not isinstance(text, str) or not ID_PATTERN.fullmatch(text):
-        shown = str(text)[:40].encode("ascii", "backslashreplace").decode()
+        shown = str(text)[:40].encode("unicode_escape").decode()
         raise UserError(f"'{shown}' is not a valid {what}: use the one shown in the list.")
     return text
 

@@ -80,7 +80,8 @@ def load_json(path: Path | str, limit: int = MAX_JSON) -> tuple[dict[str, Any], 
 def read_status(folder: Path) -> dict[str, Any]:
     """status.json as it stands; a damaged or missing one reads as a run that was interrupted."""
     status, damaged = load_json(folder / STATUS)
-    if damaged or status.get("state") not in STATES:
+    state = status.get("state")
+    if damaged or not isinstance(state, str) or state not in STATES:
         status = {**status, "state": INTERRUPTED, "damaged": True}
     return status
 

@@ -79,11 +79,22 @@ def read_curve(folder: Path) -> dict[str, Any]:
         if reached == offset:
             break
         offset = reached
+    damaged += _tail_is_junk(folder, offset)
     return {
         "steps": [steps[key] for key in sorted(steps)],
         "epochs": [epochs[key] for key in sorted(epochs)],
         "damaged": damaged,
     }
+
+
+def _tail_is_junk(folder: Path, offset: int) -> bool:
+    """Whether the unfinished last line cannot be the beginning of a row."""
+    try:
+        with open(folder / layout.METRICS, "rb") as file:
+            file.seek(offset)
+            return file.read(1) not in (b"", b"{")
+    except OSError:
+        return False
 
 
 def read_log(folder: Path, lines: int = 200) -> str:

@@ -95,16 +95,19 @@ def check_recipe(recipe: Recipe) -> Recipe:
     """The one check that pages, recipe files and the worker share; gives the recipe with its config complete.
 
     Raises:
-        UserError: The method is unknown, a setting is unknown or out of bounds, or the backbone's name is
-            not one.
+        UserError: The method or backbone is unknown, a setting is unknown or out of bounds, or the backbone
+            cannot read images of this size.
     """
     from engine import methods
+    from engine.models.backbones import backbone_info
     from engine.models.encoder import parse_encoder
 
     recipe = make_recipe(recipe.model_dump())
     config = methods.parse_config(recipe.method, dict(recipe.config))
     if recipe.backbone is not None:
-        parse_encoder(recipe.backbone)
+        arch = parse_encoder(recipe.backbone).arch
+        if arch:
+            backbone_info(arch).check_size(recipe.image_size)
     return make_recipe({**recipe.model_dump(), "config": config.model_dump(mode="json")})
 
 
@@ -136,7 +139,7 @@ def _check_texts(recipe: Recipe) -> None:
 def shown(value: object) -> str:
     """A value from outside, short and in plain letters, for a sentence."""
     text = value if isinstance(value, str) else repr(value)
-    text = " ".join(text[:200].encode("ascii", "backslashreplace").decode().split())
+    text = " ".join(text[:200].split()).encode("unicode_escape").decode()
     return f"'{text[:37]}…'" if len(text) > 38 else f"'{text}'"
 
 

@@ -105,7 +105,10 @@ def _run_worker(folder: Path, slot: int, options: Options) -> outcome.Ending:
     _signal_group(child, hard=True)  # whoever the worker left behind
     code = child.wait()
     out_of_memory = _oom_kills() > kills
-    return outcome.Ending(code, watch.asked is not None, out_of_memory, watch.silent_for)
+    asked = (
+        watch.asked is not None or (folder / layout.STOP).exists()
+    )  # it may have been quicker than our look
+    return outcome.Ending(code, asked, out_of_memory, watch.silent_for)
 
 
 def _start(folder: Path, slot: int, options: Options) -> subprocess.Popen[bytes]:
