@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import torch
 from torch import Tensor, nn
 
 from engine.models.backbones import backbone_info
+from engine.models.trunks import blocks, skeleton
 
 
 class ConvHead(nn.Module):
@@ -40,3 +44,66 @@ def build_head(arch: str, classes: int, dropout: float = 0.0) -> nn.Module:
     if info.family == "SqueezeNet":
         return ConvHead(info.width, classes, dropout)
     return LinearHead(info.width, classes, dropout, bias=info.family != "MaxViT")
+
+
+def describe_network(arch: str, classes: int, mode: str, image_size: int) -> dict[str, Any]:
+    """What learns under each mode, and the table of layers, of a backbone with a head; nothing is computed.
+
+    Args:
+        arch: A key of BACKBONES.
+        classes: Of the head.
+        mode: "extract", "last_block" or "everything".
+        image_size: Side of the images, for the shapes.
+
+    Returns:
+        "learns": parameters that learn by mode, and "total"; "layers": rows of name, type, shape, parameters
+        and whether the layer trains under `mode`.
+
+    Raises:
+        UserError: The architecture is unknown or cannot read images of this size.
+    """
+    trunk = skeleton(arch, image_size)
+    parts = blocks(arch, trunk)
+    with torch.device("meta"):
+        head = build_head(arch, classes)
+    count = sum(parameter.numel() for parameter in head.parameters())
+    named = [(name, parameter.numel()) for name, parameter in trunk.named_parameters()]
+    last = sum(n for name, n in named if parts[-1].holds(name))
+    total = count + sum(n for _, n in named)
+    learning = {"extract": (), "last_block": parts[-1:], "everything": parts}[mode]
+    rows = _layers(trunk, head, image_size)
+    for row in rows:
+        name = str(row["name"])
+        learns = name.startswith("head") or any(part.holds(name) for part in learning)
+        row["trains"] = learns and row["parameters"] > 0
+    return {
+        "learns": {"extract": count, "last_block": count + last, "everything": total, "total": total},
+        "layers": rows,
+    }
+
+
+@torch.no_grad()
+def _layers(trunk: nn.Module, head: nn.Module, image_size: int) -> list[dict[str, Any]]:
+    """One row a layer that has no layers inside, in the order in which an image passes them."""
+    rows: list[dict[str, Any]] = []
+    hooks = []
+
+    def watch(name: str, layer: nn.Module) -> None:
+        own = sum(parameter.numel() for parameter in layer.parameters())
+
+        def note(module: nn.Module, inputs: Any, output: Any) -> None:
+            shape = list(output.shape[1:]) if isinstance(output, Tensor) else []
+            rows.append({"name": name, "type": type(module).__name__, "shape": shape, "parameters": own})
+
+        hooks.append(layer.register_forward_hook(note))
+
+    for prefix, part in (("", trunk), ("head.", head)):
+        for name, layer in part.named_modules():
+            whole = isinstance(layer, nn.MultiheadAttention)
+            inside = ".self_attention." in f".{name}"
+            if name and (whole or (not list(layer.children()) and not inside)):
+                watch(prefix + name, layer)
+    head.eval()(trunk.eval()(torch.zeros(1, 3, image_size, image_size, device="meta")))
+    for hook in hooks:
+        hook.remove()
+    return rows

@@ -1,0 +1,271 @@
+"""Carry out a recipe: data set, pixels, encoder, method, loop, and what is told at the end.
+
+The only module that wires everything together; the worker calls `carry_out` and nothing else.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+
+from engine.data.augment import stored_size
+from engine.data.dataset import Dataset, open_dataset
+from engine.data.pixels import pixels
+from engine.errors import UserError
+from engine.evaluation.features import cached_features, encoder_identity
+from engine.methods import method_class, parse_config
+from engine.methods.method import Method, Outcome
+from engine.models.encoder import build_encoder, check_encoder
+from engine.models.heads import describe_network
+from engine.runs.recipe import Recipe
+from engine.runs.writer import RunWriter, Stopped
+from engine.training import machine
+from engine.training.checkpoint import load_checkpoint, save_tensors
+from engine.training.loop import Evaluation, FitResult, evaluate, fit
+from engine.training.optim import Plan
+from engine.training.sources import FeatureSource, PixelSource, Source, mixed_seed
+from engine.training.task import SPLITS, Split, notes_on, pinned, splits_of, task_of
+
+DEFAULT_BACKBONE = "random:cnn-small"
+
+
+def carry_out(recipe: Recipe, writer: RunWriter) -> dict[str, Any]:
+    """Train as the recipe says, from the start or from the run's checkpoint; gives results.json.
+
+    Args:
+        recipe: What to do.
+        writer: Where to tell it.
+
+    Raises:
+        UserError: It cannot be done; one sentence says why.
+        Stopped: It was asked to stop; the finished epochs are kept.
+    """
+    return _Training(recipe, writer).run()
+
+
+class _Training:
+    """State of one recipe being carried out."""
+
+    def __init__(self, recipe: Recipe, writer: RunWriter) -> None:
+        self.recipe, self.writer = recipe, writer
+        self.started = time.monotonic()
+        self.config = parse_config(recipe.method, recipe.config)
+        self.plan = Plan.of(self.config)
+        self.device = machine.choose_device()
+        machine.prepare(self.device)
+        self.dataset: Dataset = open_dataset(recipe.dataset)
+        self.splits = splits_of(recipe, self.dataset)
+        self.notes = notes_on(self.dataset, self.splits, self.plan.batch_size)
+        self.backbone = recipe.backbone or DEFAULT_BACKBONE
+
+    def run(self) -> dict[str, Any]:
+        check_encoder(self.backbone, self.recipe.image_size)
+        checkpoint = load_checkpoint(self.writer.checkpoint_path)
+        epoch = int(checkpoint["epoch"]) if checkpoint else 0
+        row = {"kind": "start", "epoch": epoch, "attempt": self.writer.attempt, "time": time.time()}
+        self.writer.metric(row)
+        self.writer.progress(phase="reading images", epoch=epoch, epochs=self.plan.epochs, note=self.note)
+        method = self._method()
+        self._read_pixels()
+        sources = self._sources(method)
+        low = not method.reads_features and machine.fast_bfloat16(self.device.type)
+        self.writer.environment(machine.environment(self.device, low))
+        self.shown = pinned(self.splits["val"].labels)
+        result = fit(
+            method,
+            sources["train"],
+            sources["val"] if sources["val"].n else None,
+            self.plan,
+            self.writer,
+            seed=self.recipe.seed,
+            low_precision=low,
+            on_epoch=self._frame,
+        )
+        if result.stopped:
+            raise Stopped
+        return self._finish(method, sources, result)
+
+    @property
+    def note(self) -> str:
+        return " ".join(self.notes)
+
+    def _method(self) -> Method:
+        """The method with its backbone and a freshly drawn head, on its device."""
+        encoder = build_encoder(self.backbone, self.recipe.image_size, self.recipe.seed)
+        self.random_weights = encoder.provenance == "random"
+        task = task_of(self.recipe, self.dataset, self.splits)
+        with torch.random.fork_rng(devices=[]):
+            torch.manual_seed(mixed_seed(self.recipe.seed, 11))
+            method = method_class(self.recipe.method)(encoder, self.config, task)
+        return method.to(self.device).to(memory_format=torch.channels_last)
+
+    def _read_pixels(self) -> None:
+        def tell(done: int, total: int | None) -> None:
+            self.writer.progress(phase="reading images", step=done, steps=total)
+
+        self.pixels = pixels(
+            self.dataset, stored_size(self.recipe.image_size), progress=tell, stop=self.writer.stop_requested
+        )
+
+    def _sources(self, method: Method) -> dict[str, Source]:
+        """One source a split; they read cached features where the method can."""
+        train = self.splits["train"]
+        weights = method.sampling_weights(train.labels)
+        features = self._features(method) if method.reads_features else None
+        found: dict[str, Source] = {}
+        for name in SPLITS:
+            split = self.splits[name]
+            mine = weights if name == "train" else None
+            if features:
+                plain, copies = features
+                found[name] = FeatureSource(
+                    copies if name == "train" else [],
+                    plain,
+                    split.index,
+                    split.labels,
+                    self.plan.batch_size,
+                    self.recipe.seed,
+                    self.device,
+                    mine,
+                )
+            else:
+                found[name] = self._pixel_source(split, method, mine)
+        return found
+
+    def _pixel_source(self, split: Split, method: Method, weights: np.ndarray | None) -> PixelSource:
+        return PixelSource(
+            self.pixels,
+            split.index,
+            split.labels,
+            self.recipe.image_size,
+            method.views,
+            self.plan.batch_size,
+            self.recipe.seed,
+            self.device,
+            weights,
+        )
+
+    def _features(self, method: Method) -> tuple[np.ndarray, list[np.ndarray]]:
+        """Features of all plain images, and of the training images' augmented copies."""
+        identity = encoder_identity(method.backbone)
+        rounds = 1 + method.copies
+        found = []
+        for copy in range(rounds):
+
+            def tell(done: int, total: int, copy: int = copy) -> None:
+                part = f"copy {copy} of {method.copies}" if copy else ""
+                self.writer.progress(phase="computing features", step=done, steps=total, note=part)
+
+            array = cached_features(
+                method.backbone,
+                self.pixels,
+                self.dataset.fingerprint,
+                identity=identity,
+                for_head=True,
+                view=method.views[0] if copy else None,
+                copy=copy,
+                seed=self.recipe.seed,
+                rows=self.splits["train"].index if copy else None,
+                progress=tell,
+                stop=self.writer.stop_requested,
+            )
+            if array is None:
+                raise Stopped
+            found.append(array)
+        self.writer.progress(note=self.note)
+        return found[0], found[1:]
+
+    def _frame(self, epoch: int, seen: Evaluation) -> None:
+        """What the pinned validation images looked like to the network after this epoch."""
+        rows = self.shown
+        outputs = {name: values[rows] for name, values in seen.outputs.items()}
+        self.writer.frame(epoch, {"index": seen.index[rows], "label": seen.labels[rows], **outputs})
+
+    def _finish(self, method: Method, sources: Mapping[str, Source], result: FitResult) -> dict[str, Any]:
+        """Score the kept epoch on every split and write what the run leaves behind."""
+        self.writer.progress(phase="evaluating", seconds_left=0.0)
+        load_kept(method, self.writer.best_path)
+        seen = {}
+        for name, source in sources.items():
+            if source.n:
+                seen[name] = evaluate(method, source, self.writer.stop_requested)
+                if len(seen[name].index) < source.n:
+                    raise Stopped
+        self.writer.progress(phase="saving")
+        self._save_predictions(seen)
+        self._save_encoder(method)
+        results = self._results(method, seen, result)
+        self.writer.results(results)
+        return results
+
+    def _results(self, method: Method, seen: Mapping[str, Evaluation], result: FitResult) -> dict[str, Any]:
+        outcomes = {name: Outcome(s.index, s.labels, s.outputs, s.figures) for name, s in seen.items()}
+        arch, classes = method.backbone.arch, len(self.dataset.classes)
+        mode = getattr(self.config, "mode", "everything")
+        layers = describe_network(arch, classes, mode, self.recipe.image_size) if classes else {}
+        chosen = "val" in seen
+        return {
+            "kept_epoch": result.kept_epoch,
+            "epochs": self.plan.epochs,
+            "rule": method.monitor.rule if chosen else "the last epoch, for want of validation images",
+            "chosen_on": "val" if chosen else None,
+            "random_weights": self.random_weights,
+            "backbone": self.backbone,
+            "arch": arch,
+            "image_size": self.recipe.image_size,
+            "notes": self.notes,
+            "seconds": time.monotonic() - self.started,
+            "layers": layers.get("layers", []),
+            **method.report(outcomes),
+        }
+
+    def _save_predictions(self, seen: Mapping[str, Evaluation]) -> None:
+        """predictions.npz: a row an image, splits one after another."""
+        parts = [(SPLITS.index(name), seen[name]) for name in SPLITS if name in seen]
+        arrays = {
+            "index": np.concatenate([s.index for _, s in parts]),
+            "split": np.concatenate([np.full(len(s.index), code, dtype=np.uint8) for code, s in parts]),
+            "label": np.concatenate([s.labels for _, s in parts]),
+        }
+        for name in parts[0][1].outputs:
+            arrays[name] = np.concatenate([s.outputs[name] for _, s in parts]).astype(np.float32)
+        self.writer.predictions(**arrays)
+
+    def _save_encoder(self, method: Method) -> None:
+        from engine.files import write_json
+
+        encoder = method.encoder()
+        save_tensors(self.writer.encoder_path, encoder.trunk.state_dict())
+        info = {
+            "arch": encoder.arch,
+            "width": encoder.width,
+            "image_size": encoder.image_size,
+            "provenance": encoder.provenance,
+            "source": encoder.source,
+            "method": self.recipe.method,
+            "dataset": self.recipe.dataset,
+            "fingerprint": self.dataset.fingerprint,
+            "task": asdict(method.task),
+            "transform_input": bool(getattr(encoder.trunk, "transform_input", False)),
+        }
+        write_json(self.writer.encoder_info_path, info)
+
+
+def load_kept(method: Method, path: Path) -> None:
+    """Put the kept epoch's weights into the method.
+
+    Raises:
+        UserError: They are gone or damaged.
+    """
+    from engine.models.loading import read_safetensors
+
+    try:
+        method.load_changing_state(read_safetensors(path, "What this run kept"))
+    except (KeyError, RuntimeError):
+        raise UserError("What this run kept does not fit its recipe: run it again.") from None

@@ -1,0 +1,64 @@
+"""The machine a run finds itself on: device, threads, precision, and a note of all that."""
+
+from __future__ import annotations
+
+import os
+import platform
+from functools import cache
+from typing import Any
+
+import torch
+
+from engine.errors import UserError
+from engine.settings import settings
+
+
+def choose_device() -> torch.device:
+    """The device of the settings; "auto" takes a graphics card where there is one.
+
+    Raises:
+        UserError: A graphics card is asked for and there is none.
+    """
+    wanted = settings().device
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise UserError("REPLAB_DEVICE asks for a graphics card, but none can be used here: set it to auto.")
+    if wanted != "cpu" and torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("cpu")
+
+
+def prepare(device: torch.device) -> None:
+    """Set the number of threads that the settings allow one run."""
+    threads = settings().threads or os.cpu_count() or 1
+    if device.type == "cpu" and torch.get_num_threads() != threads:
+        torch.set_num_threads(threads)
+
+
+@cache
+def fast_bfloat16(device_type: str) -> bool:
+    """Whether the device computes in bfloat16 faster than in 32 bits."""
+    if device_type == "cuda":
+        return torch.cuda.is_bf16_supported()
+    try:
+        with open("/proc/cpuinfo") as file:
+            flags = next((line for line in file if line.startswith("flags")), "")
+    except OSError:
+        return False
+    return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def environment(device: torch.device, low_precision: bool) -> dict[str, Any]:
+    """What a reader needs to know of the machine to repeat a run."""
+    import torchvision
+
+    return {
+        "device": device.type,
+        "device_name": torch.cuda.get_device_name() if device.type == "cuda" else platform.processor(),
+        "threads": torch.get_num_threads(),
+        "cores": os.cpu_count(),
+        "precision": "bfloat16 where autocast sees fit" if low_precision else "float32",
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "torchvision": torchvision.__version__,
+        "system": platform.system(),
+    }
