@@ -1,7 +1,7 @@
 """An operating-system lock as proof of life: the kernel frees it however its holder dies.
 
-The holder must never fork without exec (a forked child would keep the lock); files opened by Python are closed
-on exec, so subprocesses are safe.
+The holder must never fork without exec (a forked child would keep the lock); files opened by Python are
+closed on exec, so subprocesses are safe.
 """
 
 from __future__ import annotations
