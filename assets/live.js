@@ -47,6 +47,10 @@ class LiveView {
     this.build();
     loadPlotly(data.plotly).then((plotly) => { this.plotly = plotly; this.drawCharts(); })
       .catch((error) => { this.notice.textContent = error.message; });
+    this.sizes = new ResizeObserver(() => {
+      for (const box of this.charts.children) if (box.firstChild.data) this.plotly?.Plots.resize(box.firstChild);
+    });
+    this.sizes.observe(this.charts);
     this.onVisible = () => { if (!document.hidden) this.soon(0); };
     document.addEventListener("visibilitychange", this.onVisible);
     this.soon(0);
@@ -62,6 +66,7 @@ class LiveView {
     top.append(this.state, this.phase);
     this.bar = node("div", "rl-bar");
     this.fill = node("i");
+    this.note = node("div", "rl-note");
     this.bar.append(this.fill);
     this.notice = node("div", "rl-notice");
     this.cards = node("div", "rl-cards");
@@ -72,7 +77,7 @@ class LiveView {
     this.log.append(node("summary", "", "Log"), (this.logText = node("pre")));
     this.log.addEventListener("toggle", () => { if (this.log.open) this.soon(0); });
     root.classList.toggle("rl-compact", Boolean(this.data.compact));
-    root.append(top, this.bar, this.notice, this.cards, this.charts, this.sees, this.log);
+    root.append(top, this.bar, this.note, this.notice, this.cards, this.charts, this.sees, this.log);
   }
 
   update(data) {
@@ -176,6 +181,8 @@ class LiveView {
     } else if (state === "done") text = this.doneText(status);
     else text = status.error || "";
     this.phase.textContent = text;
+    this.note.textContent = progress.note || "";
+    this.note.hidden = !progress.note;
     this.bar.hidden = !(state === "running" || state === "stopping");
     this.bar.classList.toggle("rl-wait", share === null);
     this.fill.style.width = `${100 * (share ?? 1)}%`;
@@ -185,16 +192,16 @@ class LiveView {
     if (!p || !p.phase) return { share: null, text: "Starting…" };
     const parts = [];
     let share = null;
-    if (p.phase === "training" && p.epochs) {
-      const within = p.steps ? Math.min(1, (p.step || 0) / p.steps) : 0;
+    if (p.epochs && p.epoch && (p.phase === "training" || p.phase === "evaluating")) {
+      const within = p.phase === "evaluating" ? 1 : p.steps ? Math.min(1, (p.step || 0) / p.steps) : 0;
       const epoch = Math.min(p.epochs, Math.max(1, p.epoch || 1));
       parts.push(`Epoch ${epoch} of ${p.epochs}`);
-      if (p.steps) parts.push(`step ${p.step || 0} of ${p.steps}`);
+      if (p.phase === "evaluating") parts.push("evaluating");
+      else if (p.steps) parts.push(`step ${p.step || 0} of ${p.steps}`);
       share = (epoch - 1 + within) / p.epochs;
     } else {
       parts.push(title(p.phase));
       if (p.steps) { share = (p.step || 0) / p.steps; parts.push(`${p.step || 0} of ${p.steps}`); }
-      if (p.note) parts.push(p.note);
     }
     const left = duration(p.seconds_left);
     if (left) parts.push(`about ${left} left`);
@@ -282,11 +289,17 @@ class LiveView {
     this.charts.hidden = !names.length;
     const wanted = new Set(names);
     for (const child of [...this.charts.children]) if (!wanted.has(child.dataset.name)) { this.plotly.purge(child.firstChild); child.remove(); }
+    const boxes = new Map([...this.charts.children].map((child) => [child.dataset.name, child]));
+    for (const name of names) if (!boxes.has(name)) { // all places first: a chart is as wide as its neighbours let it
+      const box = node("div", "rl-chart");
+      box.dataset.name = name;
+      box.append(node("div"));
+      this.charts.append(box);
+      boxes.set(name, box);
+    }
     for (const name of names) {
-      let box = [...this.charts.children].find((child) => child.dataset.name === name);
-      if (!box) { box = node("div", "rl-chart"); box.dataset.name = name; box.append(node("div")); this.charts.append(box); }
-      this.plotly.react(box.firstChild, this.traces(name, rows, text), this.layout(name, rows, text, grid), {
-        displaylogo: false, displayModeBar: false, responsive: true, showSendToCloud: false, plotlyServerURL: "",
+      this.plotly.react(boxes.get(name).firstChild, this.traces(name, rows, text), this.layout(name, rows, text, grid), {
+        displaylogo: false, displayModeBar: false, showSendToCloud: false, plotlyServerURL: "",
       });
     }
     this.root.dataset.epochs = rows.length;
@@ -306,7 +319,7 @@ class LiveView {
       traces.push({ x: rows.map((r) => r.epoch), y: rows.map((r) => r[key] ?? null), name: label, mode: rows.length < 25 ? "lines+markers" : "lines", line: { width: 2.5, color: colours[split] }, marker: { size: 5 }, hovertemplate: `%{y:${format}}` });
     }
     const kept = this.keptRow(rows), key = kept && (finite(kept[`val_${name}`]) ? `val_${name}` : null);
-    if (key) traces.push({ x: [kept.epoch], y: [kept[key]], mode: "markers", name: "kept", marker: { size: 12, symbol: "circle-open", color: text, line: { width: 2 } }, hovertemplate: `kept: epoch ${kept.epoch}<extra></extra>` });
+    if (key) traces.push({ x: [kept.epoch], y: [kept[key]], mode: "markers+text", name: "kept", text: ["kept"], textposition: isShare(name) ? "bottom center" : "top center", textfont: { size: 11 }, cliponaxis: false, showlegend: false, marker: { size: 12, symbol: "circle-open", color: text, line: { width: 2 } }, hovertemplate: `kept: epoch ${kept.epoch}<extra></extra>` });
     return traces;
   }
 
@@ -408,6 +421,7 @@ class LiveView {
     this.dead = true;
     clearTimeout(this.timer);
     clearTimeout(this.forceTimer);
+    this.sizes.disconnect();
     document.removeEventListener("visibilitychange", this.onVisible);
     for (const box of this.charts.children) this.plotly?.purge(box.firstChild);
   }

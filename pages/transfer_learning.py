@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import streamlit as st
 
 from engine.data.dataset import Dataset, open_dataset
 from engine.errors import UserError
+from engine.models.backbones import BackboneInfo
 from pages.components import store
 from pages.components.backbone import choose_backbone, choose_weights
 from pages.components.compose import Composer, start_button
@@ -16,6 +19,11 @@ from pages.components.text import md
 
 METHOD = "classification"
 MODES = {"extract": "Extract", "last_block": "Last block", "everything": "Everything"}
+MODE_WORDS = {
+    "extract": "only the head learns",
+    "last_block": "the last block learns",
+    "everything": "all of it learns",
+}
 MODE_LINES = {
     "extract": "The backbone stays frozen and runs once per image; only a new head learns. Fast.",
     "last_block": "The head and the last block learn; earlier blocks keep what they know.",
@@ -71,8 +79,10 @@ def compose(dataset: Dataset) -> None:
         recipe = None
         if backbone is not None:
             recipe = composer.recipe(dataset, {**values, "mode": mode}, backbone, size, seed)
-        start_button(recipe, composer)
     with right:
+        with st.container(border=True, key="start"):
+            st.markdown(in_words(dataset, info, backbone, mode, values))
+            start_button(recipe, composer)
         preview(
             info.arch,
             len(dataset.classes),
@@ -81,6 +91,19 @@ def compose(dataset: Dataset) -> None:
             f"random:{info.arch}" == backbone,
         )
         recent_runs()
+
+
+def in_words(
+    dataset: Dataset, info: BackboneInfo, backbone: str | None, mode: str, values: dict[str, Any]
+) -> str:
+    """The recipe as one line."""
+    weights = {"random": "random weights", "torchvision": "ImageNet weights", "file": "weights of yours"}
+    origin = weights.get((backbone or "").partition(":")[0], "no weights yet")
+    images = len(dataset.indices("train"))
+    return (
+        f"**{md(info.title)}**, {origin}, {MODE_WORDS[mode]}, {values.get('epochs', '?')} epochs over "
+        f"{images:,} images of **{md(dataset.name)}**"
+    )
 
 
 def choose_mode(composer: Composer) -> str:
@@ -95,9 +118,10 @@ def choose_mode(composer: Composer) -> str:
         width="stretch",
         required=True,
     )
+    mode = str(mode)
     composer.form.memory["mode"] = mode
     st.caption(MODE_LINES[mode])
-    return str(mode)
+    return mode
 
 
 def recent_runs() -> None:

@@ -62,7 +62,7 @@ def learns_figure(learns: dict[str, int], chosen: str, title: str) -> go.Figure:
     learning = [learns[mode] for mode in modes]
     labels = [f"<b>{MODE_TITLES[mode]}</b>" if mode == chosen else MODE_TITLES[mode] for mode in modes]
     strength = [1.0 if mode == chosen else 0.45 for mode in modes]
-    figure = _figure(title, 205, barmode="stack", bargap=0.42)
+    figure = _figure(title, 235, barmode="stack", bargap=0.42)
     figure.add_bar(
         y=labels, x=learning, orientation="h", name="learns",
         marker={"color": COLOURS[0], "opacity": strength, "cornerradius": 4},
@@ -82,6 +82,9 @@ def learns_figure(learns: dict[str, int], chosen: str, title: str) -> go.Figure:
         )
     figure.update_yaxes(autorange="reversed", ticks="", showgrid=False)
     figure.update_xaxes(visible=False, range=[0, max(1, total)])
+    figure.update_layout(
+        legend={"y": -0.02, "yanchor": "top", "x": 0, "xanchor": "left", "traceorder": "normal"}
+    )
     return figure
 
 

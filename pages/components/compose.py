@@ -10,15 +10,16 @@ import streamlit as st
 from engine.data.dataset import Dataset
 from engine.errors import UserError
 from engine.methods import config_class, parse_config
-from engine.runs.recipe import Recipe
+from engine.runs.recipe import VERSION, Recipe
 from pages.components import store
 from pages.components.estimate import show_estimate
 from pages.components.forms import ConfigForm, Setting, problem
 from pages.components.text import ago, md
 
 SEED_HELP = "Decides every random choice; the same seed repeats the run."
-SIZE_HELP = "Images are resized to this square before the backbone sees them; "
-    "half the side is about four times faster."
+SIZE_HELP = (
+    "Images are resized to this square before the backbone sees them; half of it is four times faster."
+)
 SEED = Setting("seed", "int", 0, low=0, high=2**31 - 1, help=SEED_HELP)
 
 
@@ -99,6 +100,7 @@ class Composer:
         try:
             config = parse_config(self.method, values)
             return Recipe(
+                version=VERSION,
                 dataset=dataset.id,
                 fingerprint=dataset.fingerprint,
                 method=self.method,

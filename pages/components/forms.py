@@ -16,6 +16,7 @@ from pages.components.text import md
 
 SEGMENTS = 4  # up to so many choices are shown side by side
 SEGMENT_LETTERS = 30
+SHORT_LETTERS = 22
 
 
 @dataclass(frozen=True)
@@ -43,6 +44,12 @@ class Setting:
         text = self.label or self.name.replace("_", " ").capitalize()
         return f"{text} ({self.unit})" if self.unit else text
 
+    @property
+    def is_short(self) -> bool:
+        """Whether its widget can do with half a line."""
+        words = [str(self.labels.get(str(choice), choice)) for choice in self.choices]
+        return self.kind in ("int", "float") or (bool(words) and max(map(len, words)) <= SHORT_LETTERS)
+
     def bounds_text(self) -> str:
         low, high = (f"{value:g}" for value in (self.low or 0, self.high or 0))
         if self.low is not None and self.high is not None:
@@ -68,7 +75,8 @@ def _setting(name: str, info: FieldInfo) -> Setting:
                 bounds[side] = float(getattr(constraint, attribute))
                 bounds[f"{side}_excluded"] = attribute in ("gt", "lt")
     choices = tuple(get_args(annotation)) if get_origin(annotation) is Literal else ()
-    labels = extra.get("labels") or extra.get("choices") or {}
+    labels = extra.get("labels")
+    step = extra.get("step")
     default = info.get_default(call_default_factory=True)
     return Setting(
         name=name,
@@ -76,8 +84,8 @@ def _setting(name: str, info: FieldInfo) -> Setting:
         default=None if default is PydanticUndefined else default,
         help=info.description or "",
         choices=choices,
-        labels=labels if isinstance(labels, dict) else {},
-        step=extra.get("step") if isinstance(extra.get("step"), (int, float)) else None,
+        labels={str(key): str(words) for key, words in labels.items()} if isinstance(labels, dict) else {},
+        step=float(step) if isinstance(step, (int, float)) else None,
         unit=str(extra.get("unit") or ""),
         label=str(extra.get("label") or info.title or ""),
         more=bool(extra.get("more")),
@@ -164,17 +172,17 @@ class ConfigForm:
         return values
 
     def _fields(self, settings: list[Setting]) -> dict[str, Any]:
-        """Draw fields in their order; two numbers in a row share a line."""
-        values, waiting = {}, None
+        """Draw fields in their order; two short ones in a row share a line."""
+        values: dict[str, Any] = {}
+        waiting = None
         for i, setting in enumerate(settings):
-            place = st.container()
-            if setting.kind in ("int", "float"):
-                following = settings[i + 1].kind if i + 1 < len(settings) else ""
+            place = None
+            if setting.is_short:
                 if waiting is not None:
                     place, waiting = waiting, None
-                elif following in ("int", "float"):
+                elif i + 1 < len(settings) and settings[i + 1].is_short:
                     place, waiting = st.columns(2)
-            with place:
+            with place or st.container():
                 values[setting.name] = self._field(setting)
         return values
 

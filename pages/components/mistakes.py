@@ -32,15 +32,16 @@ def confusion(run: str, found: dict[str, Any]) -> None:
             "Show", list(MODES), format_func=lambda mode: MODES[mode], default="count", required=True,
             key=f"confusion-mode-{run}", label_visibility="collapsed",
         )  # fmt: skip
+    split = str(found.get("confusion_split", "val"))
     total = int(np.sum(counts))
     right = int(np.trace(np.asarray(counts)))
     st.caption(
-        f"{total:,} validation images; the {right:,} on the diagonal are right. Click a cell for its images."
+        f"{total:,} {SPLITS[split].lower()} images; the {right:,} on the diagonal are right. Click a cell for its images."
     )
     cell = confusion_matrix(names, counts, mode or "count", f"confusion-{run}")
     _pairs(names, counts)
     if cell is not None:
-        _cell(run, names, *cell)
+        _cell(run, names, split, *cell)
 
 
 def _pairs(names: list[str], counts: list[list[int]]) -> None:
@@ -64,12 +65,12 @@ def _pairs(names: list[str], counts: list[list[int]]) -> None:
         )
 
 
-def _cell(run: str, names: list[str], true: int, predicted: int) -> None:
+def _cell(run: str, names: list[str], split: str, true: int, predicted: int) -> None:
     dataset, data = _predictions(run)
     if dataset is None or data is None:
         return
     top = data["probabilities"].argmax(axis=1)
-    rows = np.flatnonzero(_in_split(data, "val") & (data["label"] == true) & (top == predicted))
+    rows = np.flatnonzero(_in_split(data, split) & (data["label"] == true) & (top == predicted))
     st.text(
         f"True class {names[true]}, predicted {names[predicted]}: {len(rows):,} images, most confident first"
     )
@@ -159,18 +160,16 @@ def _predictions(run: str) -> tuple[Dataset | None, dict[str, np.ndarray] | None
 def classes_table(found: dict[str, Any]) -> None:
     """Precision and recall of each class with the counts behind them."""
     frame = pd.DataFrame(found["classes"])
-    matrix = np.asarray(found["confusion"])
-    frame["right"], frame["predicted"] = np.diag(matrix), matrix.sum(axis=0)
     percent: dict[str, Any] = {"format": "percent", "min_value": 0, "max_value": 1}
     st.dataframe(
-        frame[["name", "n", "predicted", "right", "precision", "recall"]],
+        frame[["name", "n", "predicted", "correct", "precision", "recall", "f1"]],
         hide_index=True,
         height=min(560, 38 + 35 * max(1, len(frame))),
         column_config={
             "name": st.column_config.TextColumn("Class"),
-            "n": st.column_config.NumberColumn("Images", help="Validation images of this class."),
+            "n": st.column_config.NumberColumn("Images", help="Images of this class."),
             "predicted": st.column_config.NumberColumn("Predicted", help="Times this class was answered."),
-            "right": st.column_config.NumberColumn(
+            "correct": st.column_config.NumberColumn(
                 "Right", help="Images of this class that were recognised."
             ),
             "precision": st.column_config.ProgressColumn(
@@ -181,9 +180,12 @@ def classes_table(found: dict[str, Any]) -> None:
             "recall": st.column_config.ProgressColumn(
                 "Recall", help="Of this class's images, the share that was found: right / images.", **percent
             ),
+            "f1": st.column_config.NumberColumn(
+                "F1", format="%.3f", help="Harmonic mean of precision and recall, from 0 to 1."
+            ),
         },
     )
     st.caption(
-        "Measured on the validation images. Precision is empty for a class that was never answered; where a "
+        f"Measured on the {SPLITS[str(found.get('confusion_split', 'val'))].lower()} images. Precision is empty for a class that was never answered; where a "
         "class has few images, one of them moves its share a lot."
     )

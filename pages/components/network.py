@@ -55,7 +55,7 @@ def layer_table(layers: list[dict[str, Any]]) -> None:
         },
     )
     st.caption(
-        f"{len(frame)} layers. The largest is {md(largest['layer'])}: {largest['share']:.0%} of all parameters."
+        f"{len(frame)} layers. The largest, {md(largest['layer'])}, holds {largest['share']:.0%} of all."
     )
 
 

@@ -14,6 +14,7 @@ from pages.components.mistakes import classes_table, confusion, mistakes
 from pages.components.network import layer_table, learns_chart
 from pages.components.recipe_card import recipe_tab
 from pages.components.store import run_store
+from pages.components.text import md
 
 SPLIT_TITLES = {"val": "Validation", "test": "Test", "train": "Training, re-scored"}
 MIN_EPOCHS_FOR_LUCK = 3
@@ -23,7 +24,7 @@ MAX_N_FOR_LUCK = 20_000
 def results(summary: RunSummary) -> None:
     """Draw everything that is known about a run that has finished its evaluation."""
     found = run_store().results(summary.id)
-    if not found:
+    if not found or not found.get("splits"):
         return
     _headline(found)
     names = ["Overview", "Confusion", "Mistakes", "Classes", "Network", "Recipe and downloads"]
@@ -94,7 +95,9 @@ def _split_help(name: str, split: dict[str, Any]) -> str:
 
 def _overview(summary: RunSummary, found: dict[str, Any]) -> None:
     splits = found["splits"]
-    st.markdown(_kept_sentence(found, summary))
+    st.markdown(_kept_sentence(found))
+    for note in found.get("notes", []):
+        st.caption(f":material/info: {md(note)}")
     rows = [
         {
             "label": SPLIT_TITLES[name],
@@ -113,9 +116,12 @@ def _overview(summary: RunSummary, found: dict[str, Any]) -> None:
     _gap(splits, epochs, found)
 
 
-def _kept_sentence(found: dict[str, Any], summary: RunSummary) -> str:
-    splits, n = found["splits"], found["splits"].get(found.get("chosen_on", "val"), {}).get("n", 0)
-    text = f"**Epoch {found['kept_epoch']} was kept**: {found.get('rule', 'the best on validation')}. "
+def _kept_sentence(found: dict[str, Any]) -> str:
+    splits = found["splits"]
+    n = splits.get(found.get("chosen_on"), {}).get("n", 0)
+    text = f"**Epoch {found['kept_epoch']} was kept**: {md(found.get('rule', 'the best on validation'))}. "
+    if not found.get("chosen_on"):
+        return text
     if "test" in splits:
         return text + (
             f"It was chosen on the {n:,} validation images, so their number flatters a little; the "
@@ -154,8 +160,8 @@ def _noise(
         st.caption(
             f"The middle one of the {len(measured)} epochs has {typical:.1%}. If every epoch truly had that, "
             f"the best of {len(measured)} independent measurements would show about {expected:.1%}; this "
-            f"run's best is {max(measured):.1%}. Epochs are measured on the same images, so the real effect is "
-            "smaller than drawn. Computed by engine.evaluation.luck."
+            f"run's best is {max(measured):.1%}. Epochs are measured on the same images, so the real effect "
+            "is smaller than drawn. Computed by engine.evaluation.luck."
         )
 
 

@@ -40,7 +40,8 @@ def show_run(run: str, again: Callable[[str], None] | None = None) -> None:
     if status.state in ADVICE:
         text = f"{md(status.error or status.state.capitalize() + '.')} {ADVICE[status.state]}"
         (st.error if status.state == "failed" else st.info)(text, icon=":material/info:")
-    left, right = st.columns([1, 3.2], gap="large")
+    with st.container(key="run-body"):
+        left, right = st.columns([1, 2.7], gap="medium")
     with left:
         _recipe(run)
     with right:
