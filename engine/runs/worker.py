@@ -14,6 +14,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from engine.data.progress import Stopped as ReadingStopped
 from engine.errors import UserError
 from engine.files import write_json
 from engine.lock import release, try_lock
@@ -39,7 +40,7 @@ def carry(writer: RunWriter, carry_out: CarryOut | None = None) -> int:
         else:
             carry_out(Recipe.from_json((folder / layout.RECIPE).read_bytes()), writer)
         writer.close()
-    except Stopped:
+    except (Stopped, ReadingStopped):
         return _closed(writer, outcome.STOPPED)
     except Exception as error:
         writer.log(traceback.format_exc())
@@ -47,7 +48,7 @@ def carry(writer: RunWriter, carry_out: CarryOut | None = None) -> int:
         with contextlib.suppress(OSError):  # on a full disk the exit code says it all
             write_json(folder / layout.ERROR, {"error": str(UserError(sentence))})
         return _closed(writer, code)
-    return outcome.STOPPED if writer.stop_seen else outcome.OK
+    return outcome.OK  # also if Stop was pressed too late to matter
 
 
 def _closed(writer: RunWriter, code: int) -> int:

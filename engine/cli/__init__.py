@@ -1,0 +1,1 @@
+"""The command line: the pages' words in a terminal, one file a group of commands."""

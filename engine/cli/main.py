@@ -1,0 +1,57 @@
+"""Reads the command, runs it, and turns every problem into one sentence and an exit code."""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+import traceback
+from collections.abc import Sequence
+from typing import NoReturn
+
+from engine.cli import data, export, learn, registry, runs, weights
+from engine.cli.output import say
+from engine.errors import UserError
+
+BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+
+DESCRIPTION = "Representation Lab: see how networks learn to represent images."
+EPILOG = "Example: python -m engine train classification --data shapes --set epochs=5"
+
+
+class Parser(argparse.ArgumentParser):
+    """An argument parser that answers a wrong command with one sentence."""
+
+    def error(self, message: str) -> NoReturn:
+        say(f"{message[:1].upper()}{message[1:]}; {self.prog} --help shows what there is.")
+        raise SystemExit(BAD_INPUT)
+
+
+def build_parser() -> Parser:
+    """All commands with their help."""
+    parser = Parser(prog="python -m engine", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
+    for group in (data, registry, weights, learn, runs, export):
+        group.add(commands)
+    return parser
+
+
+def main(argv: Sequence[str]) -> int:
+    """Carry out one command; gives 0, or 2 for bad input, 1 for a failed run, 130 for Ctrl-C."""
+    args = build_parser().parse_args(argv)
+    try:
+        return int(args.run_command(args) or 0)
+    except UserError as error:
+        say(str(error))
+        return BAD_INPUT
+    except KeyboardInterrupt:
+        say("Stopped.")
+        return INTERRUPTED
+    except BrokenPipeError:  # the reader, such as `head`, has seen enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except Exception:
+        if os.environ.get("REPLAB_DEBUG"):
+            traceback.print_exc()
+        say("An unexpected error ended this command; with REPLAB_DEBUG=1 it tells the details.")
+        return FAILED
