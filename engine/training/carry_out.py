@@ -17,6 +17,7 @@ import torch
 from engine.data.augment import stored_size
 from engine.data.dataset import Dataset, open_dataset
 from engine.data.pixels import pixels
+from engine.data.progress import Progress
 from engine.errors import UserError
 from engine.evaluation.features import cached_features, encoder_identity
 from engine.methods import method_class, parse_config
@@ -106,8 +107,8 @@ class _Training:
         return method.to(self.device).to(memory_format=torch.channels_last)
 
     def _read_pixels(self) -> None:
-        def tell(done: int, total: int | None) -> None:
-            self.writer.progress(phase="reading images", step=done, steps=total)
+        def tell(progress: Progress) -> None:
+            self.writer.progress(phase="reading images", step=progress.done, steps=progress.total)
 
         self.pixels = pixels(
             self.dataset, stored_size(self.recipe.image_size), progress=tell, stop=self.writer.stop_requested
