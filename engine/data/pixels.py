@@ -14,12 +14,12 @@ from PIL import Image
 
 from engine import files
 from engine.data.dataset import Dataset
+from engine.data.index import PIXELS
 from engine.data.progress import Progress, Report, Stop, Stopped, never, silent
 from engine.errors import UserError
 from engine.lock import release, try_lock
 
 Fit = Literal["crop", "squash"]
-FOLDER = "pixels"
 SMALLEST, LARGEST = 4, 1024
 CHUNK = 64  # images decoded between two looks at the clock and the Stop button
 WORKERS = min(8, os.cpu_count() or 1)  # Pillow decodes without holding Python's lock
@@ -49,7 +49,7 @@ def pixels(
     """
     if not SMALLEST <= size <= LARGEST:
         raise UserError(f"image_size must be within {SMALLEST} and {LARGEST}, got {size}.")
-    path = dataset.root / FOLDER / f"{fit}-{size}.npy"
+    path = dataset.root / PIXELS / f"{fit}-{size}.npy"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
         _once(dataset, path, size, fit, progress, stop)
