@@ -1,0 +1,120 @@
+"""Imports under way: a card each with progress and Stop; they live on disk, so a reload finds them again."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.data.catalog import CATALOG
+from engine.data.imports import ImportStatus, clear_import, list_imports, start_import, stop_import
+from engine.errors import UserError
+from pages.components.picker import remember
+from pages.components.text import ago, md
+
+UNDER_WAY = ("queued", "running")
+SEEN = "data.imports.seen"  # imports that this visit has seen under way
+
+
+def under_way() -> list[ImportStatus]:
+    return [status for status in list_imports() if status.state in UNDER_WAY]
+
+
+def import_cards() -> None:
+    """Draw all imports that are under way or ended badly; the page runs again when one is done."""
+    active = bool(under_way())
+    st.fragment(_cards, run_every=1.0 if active else None)()
+
+
+def _cards() -> None:
+    seen: set[str] = st.session_state.setdefault(SEEN, set())
+    finished = False
+    for status in list_imports():
+        if status.state in UNDER_WAY:
+            seen.add(status.id)
+            _running(status)
+        elif status.state == "done":
+            finished |= status.id in seen
+            _done(status, status.id in seen)
+        else:
+            _ended(status)
+            finished |= status.id in seen
+            seen.discard(status.id)
+    if finished:
+        st.rerun()
+
+
+def _running(status: ImportStatus) -> None:
+    with st.container(border=True, key=f"import-{status.id}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{md(title(status))}**", width="stretch")
+            if st.button("Stop", key=f"import.stop.{status.id}", icon=":material/stop_circle:"):
+                stop_import(status.id)
+                st.rerun(scope="fragment")
+        st.progress(share(status), text=progress_words(status))
+
+
+def _done(status: ImportStatus, seen: bool) -> None:
+    """Open the new set where its import was watched, then forget the import."""
+    if seen:
+        st.session_state[SEEN].discard(status.id)
+        st.toast(f"{md(title(status))} is ready.", icon=":material/check_circle:")
+        if status.dataset:
+            remember(status.dataset)
+    clear_import(status.id)
+
+
+def _ended(status: ImportStatus) -> None:
+    words = {
+        "failed": status.error or "It could not be imported.",
+        "stopped": "The import was stopped; nothing was kept.",
+        "interrupted": "The import was interrupted, and nothing was kept: add it again.",
+    }
+    with st.container(border=True, key=f"import-{status.id}"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            st.markdown(f"**{md(title(status))}** · {status.state} {ago(status.started)}", width="stretch")
+            if st.button(
+                "Dismiss", key=f"import.clear.{status.id}", type="tertiary", icon=":material/close:"
+            ):
+                clear_import(status.id)
+                st.rerun()
+        box = st.error if status.state == "failed" else st.warning
+        box(md(words.get(status.state, status.state), 300), icon=":material/error:")
+
+
+def title(status: ImportStatus) -> str:
+    entry = CATALOG.get(status.source_name)
+    return entry.title if entry else status.source_name
+
+
+def share(status: ImportStatus) -> float:
+    return min(1.0, max(0.0, status.done / status.total)) if status.total else 0.0
+
+
+def progress_words(status: ImportStatus) -> str:
+    if status.state == "queued":
+        return "Starting…"
+    amount = (
+        f" · {status.done:,} of {status.total:,}"
+        if status.total
+        else f" · {status.done:,}"
+        if status.done
+        else ""
+    )
+    note = f" · {md(status.note, 80)}" if status.note else ""
+    return f"{md(status.phase.capitalize() or 'Working')}{amount}{note}"
+
+
+def begin(source: str, **options: object) -> None:
+    """Start an import from the page; what the user can mend is shown at once."""
+    try:
+        import_id = start_import(source, **options)  # type: ignore[arg-type]
+    except UserError as error:
+        st.session_state["data.problem"] = str(error)
+        return
+    st.session_state.setdefault(SEEN, set()).add(import_id)
+
+
+def problem() -> None:
+    """Show the reason why the last button did nothing, once."""
+    sentence = st.session_state.pop("data.problem", None)
+    if sentence:
+        st.error(md(sentence, 300), icon=":material/error:")

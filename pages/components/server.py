@@ -1,0 +1,60 @@
+"""The server's own routes and middleware, which the launcher hands to Streamlit."""
+
+from __future__ import annotations
+
+from functools import cache
+from pathlib import Path
+
+import streamlit as st
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import FileResponse, JSONResponse, Response
+from starlette.routing import BaseRoute, Route
+
+from engine.settings import PROJECT_ROOT
+from pages.components import data_routes, run_routes, upload_routes
+from pages.components.gate import Gate
+
+FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+FONTS = ("inter-latin.woff2", "inter-latin-ext.woff2", "jetbrains-mono-latin.woff2")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+
+
+def routes() -> list[BaseRoute]:
+    return [
+        Route("/lab/plotly.min.js", plotly_js),
+        Route("/lab/fonts/{name}", font),
+        *upload_routes.routes(),
+        *data_routes.routes(),
+        *run_routes.routes(),
+        Route("/lab/{rest:path}", unknown, methods=["GET", "PUT", "POST", "DELETE"]),
+    ]
+
+
+def middleware() -> list[Middleware]:
+    return [Middleware(Gate, hosts=st.get_option("server.allowedHosts") or LOOPBACK)]
+
+
+@cache
+def plotly_path() -> Path:
+    """Plotly's script as it comes with its wheel; found without importing Plotly."""
+    from importlib.util import find_spec
+
+    spec = find_spec("plotly")
+    assert spec is not None and spec.origin is not None
+    return Path(spec.origin).parent / "package_data" / "plotly.min.js"
+
+
+def plotly_js(request: Request) -> Response:
+    return FileResponse(plotly_path(), media_type="text/javascript", headers=FOREVER)
+
+
+def font(request: Request) -> Response:
+    name = request.path_params["name"]
+    if name not in FONTS:
+        return unknown(request)
+    return FileResponse(PROJECT_ROOT / "assets" / "fonts" / name, media_type="font/woff2", headers=FOREVER)
+
+
+def unknown(request: Request) -> Response:
+    return JSONResponse({"error": "There is nothing at this address."}, status_code=404)

@@ -1,0 +1,147 @@
+"""What the server does when it starts and while it runs: checks, reconciling runs, the built-in sets."""
+
+from __future__ import annotations
+
+import asyncio
+import importlib
+import logging
+import sys
+import threading
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+import streamlit as st
+
+from engine import files
+from engine.errors import UserError
+from engine.lock import try_lock
+from engine.settings import Settings, settings
+
+RECONCILE_SECONDS = 20
+BUILT_AT_FIRST_START = ("shapes", "digits")
+LOOPBACK = ("localhost", "127.0.0.1", "::1")
+log = logging.getLogger("replab")
+_held: list[int] = []  # the workspace's lock, kept open for as long as this process lives
+
+
+def check() -> None:
+    """End the process with one plain line if it could not serve properly."""
+    try:
+        here = settings()
+        check_mode(here, st.get_option("server.address"))
+        check_workspace(here)
+        take_workspace(here)
+    except UserError as error:
+        sys.exit(f"Representation Lab did not start: {error}")
+
+
+def check_mode(here: Settings, address: str | None) -> None:
+    if here.mode == "class":
+        raise UserError(
+            "REPLAB_MODE=class is not available yet; leave it out to use the app on this machine."
+        )
+    if here.executor == "ray":
+        raise UserError("REPLAB_EXECUTOR=ray is not available yet; leave it out to train on this machine.")
+    if address not in LOOPBACK:
+        raise UserError(
+            f"server.address is {address or 'not set'}, but without sign-in the app only listens on "
+            "127.0.0.1."
+        )
+
+
+def check_workspace(here: Settings) -> None:
+    """Make the workspace's folders and prove that they can be written."""
+    try:
+        for folder in (
+            here.datasets,
+            here.runs,
+            here.weights,
+            here.imports,
+            here.uploads,
+            here.cache,
+            here.tmp,
+        ):
+            folder.mkdir(parents=True, exist_ok=True)
+        files.write_json(here.tmp / "writable.json", {})
+        (here.tmp / "writable.json").unlink()
+    except OSError as error:
+        raise UserError(
+            f"the workspace {here.workspace} cannot be written ({error.strerror}); make it writable or set "
+            "REPLAB_WORKSPACE to another folder."
+        ) from None
+
+
+def take_workspace(here: Settings) -> None:
+    """Be the only server of this workspace."""
+    address = f"http://{st.get_option('server.address')}:{st.get_option('server.port')}"
+    fd = try_lock(here.workspace / "server.lock", wait=1.0)
+    if fd is None:
+        other = files.read_json(here.workspace / "server.json", {})
+        raise UserError(
+            f"it is already running on this workspace at {other.get('address', 'another port')}; open "
+            "that, or set "
+            "REPLAB_WORKSPACE to another folder."
+        )
+    _held.append(fd)
+    files.write_json(here.workspace / "server.json", {"address": address})
+
+
+@asynccontextmanager
+async def lifespan(app: Any) -> AsyncIterator[None]:
+    threading.Thread(target=warm_up, daemon=True, name="warm-up").start()
+    await asyncio.to_thread(quietly, prepare)
+    task = asyncio.create_task(keep_reconciling())
+    try:
+        yield
+    finally:
+        task.cancel()
+
+
+def warm_up() -> None:
+    """Load what the first pages need, then torch, while the first visitor reads."""
+    for name in ("pandas", "pyarrow.parquet", "plotly.graph_objects", "torch", "torchvision"):
+        quietly(lambda name=name: importlib.import_module(name))
+
+
+def prepare() -> None:
+    """Sweep what an earlier process left behind, and build the sets that need no network."""
+    from engine.data.imports import sweep_leftovers
+
+    sweep_leftovers()
+    quietly(reconcile)
+    quietly(build_first_sets)
+
+
+def build_first_sets() -> None:
+    """Start building the built-in sets, once in a workspace's life: a set that was deleted stays deleted."""
+    from engine.data.catalog import find_catalog_set
+    from engine.data.imports import start_import
+
+    marker = settings().workspace / "first-start.json"
+    if marker.exists():
+        return
+    files.write_json(marker, {"built": list(BUILT_AT_FIRST_START)})
+    for name in BUILT_AT_FIRST_START:
+        if find_catalog_set(name) is None:
+            start_import(name)
+
+
+def reconcile() -> None:
+    from engine.runs.executors import executor
+
+    executor().reconcile()
+
+
+async def keep_reconciling() -> None:
+    while True:
+        await asyncio.sleep(RECONCILE_SECONDS)
+        await asyncio.to_thread(quietly, reconcile)
+
+
+def quietly(work: Any) -> None:
+    """Do `work`; a fault of housekeeping is for the log, never the end of the server."""
+    try:
+        work()
+    except Exception:
+        log.exception("housekeeping: %s", getattr(work, "__name__", "task"))
