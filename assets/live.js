@@ -75,6 +75,8 @@ class LiveView {
     this.sees.open = !this.data.compact;
     this.log = node("details", "rl-log");
     this.log.append(node("summary", "", "Log"), (this.logText = node("pre")));
+    for (const part of [this.bar, this.note, this.cards, this.charts, this.sees, this.log]) part.hidden = true; // until the first answer
+    this.phase.textContent = "Reading the run…";
     this.log.addEventListener("toggle", () => { if (this.log.open) this.soon(0); });
     root.classList.toggle("rl-compact", Boolean(this.data.compact));
     root.append(top, this.bar, this.note, this.notice, this.cards, this.charts, this.sees, this.log);
@@ -139,6 +141,7 @@ class LiveView {
       this.logText.textContent = answer.log || "Nothing written yet.";
       if (atEnd) this.logText.scrollTop = this.logText.scrollHeight;
     }
+    this.log.hidden = false;
     this.drawTop();
     this.drawCards();
     this.drawCharts();

@@ -36,7 +36,8 @@ def confusion(run: str, found: dict[str, Any]) -> None:
     total = int(np.sum(counts))
     right = int(np.trace(np.asarray(counts)))
     st.caption(
-        f"{total:,} {SPLITS[split].lower()} images; the {right:,} on the diagonal are right. Click a cell for its images."
+        f"{total:,} {SPLITS[split].lower()} images; the {right:,} on the diagonal are right. "
+        "Click a cell for its images."
     )
     cell = confusion_matrix(names, counts, mode or "count", f"confusion-{run}")
     _pairs(names, counts)
@@ -160,6 +161,7 @@ def _predictions(run: str) -> tuple[Dataset | None, dict[str, np.ndarray] | None
 def classes_table(found: dict[str, Any]) -> None:
     """Precision and recall of each class with the counts behind them."""
     frame = pd.DataFrame(found["classes"])
+    split = SPLITS[str(found.get("confusion_split", "val"))].lower()
     percent: dict[str, Any] = {"format": "percent", "min_value": 0, "max_value": 1}
     st.dataframe(
         frame[["name", "n", "predicted", "correct", "precision", "recall", "f1"]],
@@ -186,6 +188,6 @@ def classes_table(found: dict[str, Any]) -> None:
         },
     )
     st.caption(
-        f"Measured on the {SPLITS[str(found.get('confusion_split', 'val'))].lower()} images. Precision is empty for a class that was never answered; where a "
+        f"Measured on the {split} images. Precision is empty for a class that was never answered; where a "
         "class has few images, one of them moves its share a lot."
     )

@@ -74,9 +74,13 @@ def run_table(runs: list[RunSummary]) -> list[RunSummary]:
         on_select="rerun",
         selection_mode="multi-row",
         column_config={
-            "Name": st.column_config.TextColumn(width="large"),
+            "Name": st.column_config.TextColumn(width="medium"),
             "Accuracy": st.column_config.ProgressColumn(
-                format="percent", min_value=0, max_value=1, help="Validation accuracy of the kept epoch."
+                format="percent",
+                min_value=0,
+                max_value=1,
+                width="small",
+                help="Validation accuracy of the kept epoch.",
             ),
             "Epochs": st.column_config.TextColumn(width="small"),
             "Seed": st.column_config.NumberColumn(format="%d", width="small"),
@@ -89,13 +93,18 @@ def run_table(runs: list[RunSummary]) -> list[RunSummary]:
     return [runs[row] for row in rows if row < len(runs)]
 
 
+def _backbone(run: RunSummary) -> str:
+    kind, _, name = (run.backbone or "").partition(":")
+    return f"{name} · {kind}" if name else kind
+
+
 def _frame(runs: list[RunSummary], names: dict[str, str]) -> pd.DataFrame:
     return pd.DataFrame(
         {
             "State": [STATE_WORDS.get(run.state, run.state) for run in runs],
             "Name": [run.name for run in runs],
             "Data": [names.get(run.dataset, run.dataset) for run in runs],
-            "Backbone": [run.backbone or "" for run in runs],
+            "Backbone": [_backbone(run) for run in runs],
             "Accuracy": [best_accuracy(run) for run in runs],
             "Epochs": [f"{run.epoch} / {run.epochs}" if run.epochs else "" for run in runs],
             "Seed": [run.seed for run in runs],
