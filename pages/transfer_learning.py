@@ -73,9 +73,9 @@ def compose(dataset: Dataset) -> None:
         composer.presets()
         info = choose_backbone(int(np.median(dataset.sizes.max(axis=1))))
         backbone = choose_weights(info)
-        mode = choose_mode(composer)
+        mode = choose_mode(composer, info)
         values = composer.form.draw(hide=lambda name: name == "augmented_copies" and mode != "extract")
-        size, seed = composer.size_and_seed(info.default_size, info.min_size)
+        size, seed = composer.size_and_seed(info.default_size, info.min_size, info.check_size)
         recipe = None
         if backbone is not None:
             recipe = composer.recipe(dataset, {**values, "mode": mode}, backbone, size, seed)
@@ -87,7 +87,7 @@ def compose(dataset: Dataset) -> None:
             info.arch,
             len(dataset.classes),
             mode,
-            size or info.default_size,
+            info.default_size if composer.form.problems else size,
             f"random:{info.arch}" == backbone,
         )
         recent_runs()
@@ -106,10 +106,11 @@ def in_words(
     )
 
 
-def choose_mode(composer: Composer) -> str:
-    key = composer.form.key("mode")
-    if key not in st.session_state:
-        st.session_state[key] = composer.form.memory.get("mode", composer.config.model_fields["mode"].default)
+def choose_mode(composer: Composer, info: BackboneInfo) -> str:
+    """What learns; a network for large images starts frozen, since all of it would take long on a laptop."""
+    key = composer.own_choice(
+        "mode", "small" if info.small else "large", "everything" if info.small else "extract"
+    )
     mode = st.segmented_control(
         "What learns",
         list(MODES),
@@ -119,7 +120,6 @@ def choose_mode(composer: Composer) -> str:
         required=True,
     )
     mode = str(mode)
-    composer.form.memory["mode"] = mode
     st.caption(MODE_LINES[mode])
     return mode
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Callable
 from typing import Any
 
 import streamlit as st
@@ -41,22 +42,51 @@ class Composer:
                 help="Fills the form; everything can be changed afterwards.",
             )  # fmt: skip
 
+        note = self.config.PRESET_NOTES.get(st.session_state.get(self.form.key("preset")) or "")
+        if note:
+            st.caption(md(note, limit=400))
+
     def _use_preset(self) -> None:
         name = st.session_state.get(self.form.key("preset"))
         if name is not None:
             self.prefill(self.config.PRESETS[name])
+            size = self.config.PRESET_RECIPES.get(name, {}).get("image_size")
+            if size is not None:
+                self.remember_size(int(size))
 
     def prefill(self, values: dict[str, Any]) -> None:
         """Fill the form and every setting that the page draws itself."""
         self.form.prefill(values)
-        for field_name, info in self.config.model_fields.items():
-            if field_name not in {setting.name for setting in self.form.settings}:
-                value = values.get(field_name, info.default)
-                st.session_state[self.form.key(field_name)] = value
-                self.form.memory[field_name] = value
+        for field_name in values.keys() - {setting.name for setting in self.form.settings}:
+            self.form.memory[f"prefill.{field_name}"] = values[field_name]
 
-    def size_and_seed(self, default_size: int, smallest: int) -> tuple[int | None, int | None]:
-        """The two numbers of a recipe that are no method's business."""
+    def own_choice(self, field_name: str, variant: str, default: Any) -> str:
+        """The session key of a setting that the page draws itself: what was prefilled, chosen or usual.
+
+        Args:
+            field_name: Of the config.
+            variant: What the default depends on; each variant remembers its own choice.
+            default: Where nothing was chosen yet.
+        """
+        key = self.form.key(f"{field_name}.{variant}")
+        prefilled = self.form.memory.pop(f"prefill.{field_name}", None)
+        if prefilled is not None:
+            st.session_state[key] = prefilled
+        elif key not in st.session_state:
+            st.session_state[key] = self.form.memory.get(key, default)
+        self.form.memory[key] = st.session_state[key]
+        return key
+
+    def size_and_seed(
+        self, default_size: int, smallest: int, check: Callable[[int], None]
+    ) -> tuple[int, int]:
+        """The two numbers of a recipe that are no method's business.
+
+        Args:
+            default_size: The side that the backbone was made for.
+            smallest: The smallest side that it can read.
+            check: Raises UserError where the backbone cannot read a side.
+        """
         size = Setting(
             "image_size", "int", default_size, unit="px", low=max(8, smallest), high=1024, help=SIZE_HELP
         )
@@ -68,13 +98,18 @@ class Composer:
             chosen_size = self._number(size, f"size.{default_size}")
         with right:
             chosen_seed = self._number(SEED, "seed")
+        try:
+            check(chosen_size)
+        except UserError as error:
+            if size.name not in self.form.problems:
+                self._refuse(size.name, str(error))
         return chosen_size, chosen_seed
 
     def remember_size(self, size: int) -> None:
         """Offer `size` once, whatever backbone is chosen next."""
         self.form.memory["offered_size"] = size
 
-    def _number(self, setting: Setting, key: str) -> int | None:
+    def _number(self, setting: Setting, key: str) -> int:
         key = self.form.key(key)
         if key not in st.session_state:
             st.session_state[key] = self.form.memory.get(key, setting.default)
@@ -82,20 +117,23 @@ class Composer:
         self.form.memory[key] = value
         sentence = problem(setting, value)
         if sentence:
-            self.form.problems[setting.name] = sentence
-            st.caption(f":red[:material/error: {md(sentence)}]")
-        return value
+            self._refuse(setting.name, sentence)
+        return int(value)
+
+    def _refuse(self, field_name: str, sentence: str) -> None:
+        self.form.problems[field_name] = sentence
+        st.caption(f":red[:material/error: {md(sentence)}]")
 
     def recipe(
         self,
         dataset: Dataset,
         values: dict[str, Any],
         backbone: str | None,
-        size: int | None,
-        seed: int | None,
+        size: int,
+        seed: int,
     ) -> Recipe | None:
         """The recipe that the form makes, or None with the reason on the page."""
-        if self.form.problems or size is None or seed is None:
+        if self.form.problems:
             return None
         try:
             config = parse_config(self.method, values)

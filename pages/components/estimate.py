@@ -23,6 +23,7 @@ from pages.components.text import duration, md, size_text
 KEEP = 200
 FORGOTTEN_AFTER = 5.0  # seconds; a question nobody has repeated by its turn is not worked on
 TIME_LIMIT = 180
+BAD_INPUT = 2  # the exit status with which the engine refuses, in one sentence
 
 
 class EstimateDesk:
@@ -75,16 +76,14 @@ def run_estimate(recipe: Recipe) -> dict[str, Any]:
             text=True,
             timeout=TIME_LIMIT,
         )
+        if done.returncode == BAD_INPUT and done.stderr.strip():
+            raise UserError(done.stderr.strip().splitlines()[-1])
         answer = json.loads(done.stdout.strip().splitlines()[-1])
-        if done.returncode == 0 and isinstance(answer, dict):
-            return answer
-    except (OSError, subprocess.SubprocessError, ValueError, IndexError):
-        pass
-    else:
-        raise UserError(str(answer.get("error")) if isinstance(answer, dict) else "No estimate.")
+        return {"low": float(answer["low"]), "high": float(answer["high"]), **answer}
+    except (OSError, subprocess.SubprocessError, LookupError, TypeError, json.JSONDecodeError):
+        raise UserError("The cost of this recipe could not be measured on this machine.") from None
     finally:
         path.unlink(missing_ok=True)
-    raise UserError("The cost of this recipe could not be measured on this machine.")
 
 
 @st.cache_resource(max_entries=1)
