@@ -354,7 +354,7 @@ class LiveView {
     const pictures = this.pictures, frames = this.last.frames || [];
     this.sees.hidden = !pictures || !pictures.items.length;
     if (this.sees.hidden) return;
-    const mark = JSON.stringify([pictures.epoch, this.filter, frames.length, this.chosenFrame]);
+    const mark = JSON.stringify([pictures.epoch, this.filter, frames.length, this.chosenFrame, this.last.status.state]);
     if (mark === this.seen) return;
     this.seen = mark;
     if (!this.seesHead) this.buildPictures();

@@ -7,6 +7,7 @@ from functools import partial
 import streamlit as st
 
 from engine.data.dataset import DatasetSummary, list_datasets
+from engine.settings import PROJECT_ROOT
 from pages.components.data_cards import card, grid
 from pages.components.data_imports import import_cards
 from pages.components.home_machine import machine
@@ -29,7 +30,10 @@ def main() -> None:
         steps()
     if sets:
         ready(sets)
-    left, right = st.columns([1.5, 1], gap="medium")
+    if not runs:
+        machine(sets, runs)
+        return
+    left, right = st.columns([1.5, 1])
     with left:
         latest_runs(runs, {summary.id: summary.name for summary in sets})
     with right:
@@ -40,7 +44,11 @@ def ready(sets: list[DatasetSummary]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.subheader("Ready to use", anchor=False, width="stretch")
         if len(sets) > READY:
-            st.page_link("pages/data.py", label=f"All {len(sets)} sets", icon=":material/arrow_forward:")
+            st.page_link(
+                PROJECT_ROOT / "pages" / "data.py",
+                label=f"All {len(sets)} sets",
+                icon=":material/arrow_forward:",
+            )
     grid([partial(card, summary) for summary in sets[:READY]])
 
 

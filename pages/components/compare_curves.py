@@ -50,7 +50,7 @@ def _curve(run: RunSummary) -> dict[str, Any] | None:
 
 
 def _name(run: RunSummary) -> str:
-    return f"{run.name} · random weights" if (run.backbone or "").startswith("random:") else run.name
+    return f"{run.name} · from random weights" if (run.backbone or "").startswith("random:") else run.name
 
 
 def _quantities(row: dict[str, Any]) -> set[str]:

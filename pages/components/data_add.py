@@ -8,7 +8,7 @@ from typing import Any
 import streamlit as st
 
 from engine.settings import settings
-from pages.components.data_imports import SEEN, begin
+from pages.components.data_imports import begin, watch
 from pages.components.text import size_text
 from pages.components.upload import upload_dataset
 
@@ -33,7 +33,7 @@ def add_images() -> None:
         options = split_options()
         started = upload_dataset("data-upload", options)
         if started:
-            st.session_state.setdefault(SEEN, set()).add(started)
+            watch(started)
             st.rerun()
         if settings().mode == "laptop":
             server_folder(options)

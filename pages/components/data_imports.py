@@ -12,6 +12,7 @@ from pages.components.text import ago, md
 
 UNDER_WAY = ("queued", "running")
 SEEN = "data.imports.seen"  # imports that this visit has seen under way
+MINE = "data.imports.mine"  # imports that this visit has begun: their set is opened when it is ready
 
 
 def under_way() -> list[ImportStatus]:
@@ -57,8 +58,10 @@ def _done(status: ImportStatus, seen: bool) -> None:
     if seen:
         st.session_state[SEEN].discard(status.id)
         st.toast(f"{md(title(status))} is ready.", icon=":material/check_circle:")
-        if status.dataset:
+        if status.dataset and status.id in mine():
+            mine().discard(status.id)
             remember(status.dataset)
+            st.session_state["data.goto"] = "Look inside"
     clear_import(status.id)
 
 
@@ -103,6 +106,17 @@ def progress_words(status: ImportStatus) -> str:
     return f"{md(status.phase.capitalize() or 'Working')}{amount}{note}"
 
 
+def mine() -> set[str]:
+    found: set[str] = st.session_state.setdefault(MINE, set())
+    return found
+
+
+def watch(import_id: str) -> None:
+    """This visit has begun an import: tell when it is ready, and open its set."""
+    mine().add(import_id)
+    st.session_state.setdefault(SEEN, set()).add(import_id)
+
+
 def begin(source: str, **options: object) -> None:
     """Start an import from the page; what the user can mend is shown at once."""
     try:
@@ -110,7 +124,7 @@ def begin(source: str, **options: object) -> None:
     except UserError as error:
         st.session_state["data.problem"] = str(error)
         return
-    st.session_state.setdefault(SEEN, set()).add(import_id)
+    watch(import_id)
 
 
 def problem() -> None:

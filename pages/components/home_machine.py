@@ -18,7 +18,8 @@ from pages.components.text import count_text, md, size_text
 def machine(sets: list[DatasetSummary], runs: list[RunSummary]) -> None:
     here = settings()
     with st.container(border=True, height="stretch"):
-        st.subheader("On this machine", anchor=False)
+        with st.container(horizontal=True):  # as the heading beside it
+            st.subheader("On this machine", anchor=False, width="stretch")
         line("folder", f"Everything is in the folder **{md(here.workspace.name)}** of the app's server.")
         rows = (
             f"{count_text(len(sets), 'data set')} {size_text(sum(s.bytes for s in sets))}",
@@ -51,6 +52,6 @@ def pretrained() -> str:
     front = [info for info in BACKBONES.values() if info.front and not info.small]
     found = [info.title for info in front if weights_available(info.arch)]
     if not found:
-        return "No pretrained weights are here yet: a backbone starts from random ones, or downloads them when asked."
+        return "No pretrained weights are here yet: a backbone starts from random ones, or downloads them."
     names = ", ".join(md(title) for title in found[:4]) + (" and more" if len(found) > 4 else "")
     return f"Pretrained weights that need no network: {names}."

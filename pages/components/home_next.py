@@ -74,12 +74,11 @@ def latest_runs(runs: list[RunSummary], names: dict[str, str], count: int = 5) -
         with st.container(horizontal=True, vertical_alignment="center"):
             st.subheader("Latest runs", anchor=False, width="stretch")
             if len(runs) > count:
-                st.page_link("pages/runs.py", label=f"All {len(runs):,}", icon=":material/arrow_forward:")
-        if not runs:
-            st.caption(
-                "Nothing has been trained yet. Each run will be listed here, with its result, until you "
-                "delete it."
-            )
+                st.page_link(
+                    PROJECT_ROOT / "pages" / "runs.py",
+                    label=f"All {len(runs):,}",
+                    icon=":material/arrow_forward:",
+                )
         for run in runs[:count]:
             row(run, names.get(run.dataset, "a deleted set"))
 

@@ -32,6 +32,6 @@ def preview(arch: str, classes: int, mode: str, size: int, random_weights: bool)
             holder.warning(md(str(error)), icon=":material/error:")
             return
         with holder.container(border=True):
-            learns_chart(network["learns"], mode, "preview", "random weights" if random_weights else "")
+            learns_chart(network["learns"], mode, "preview", "from random weights" if random_weights else "")
     with st.expander("Layers, shapes and parameters", icon=":material/layers:"):
         layer_table(network["layers"])

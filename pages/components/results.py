@@ -45,7 +45,7 @@ def results(summary: RunSummary) -> None:
 
 def suffix(found: dict[str, Any] | None) -> str:
     """What every chart of a run from random weights says in its title."""
-    return "random weights" if found and found.get("random_weights") else ""
+    return "from random weights" if found and found.get("random_weights") else ""
 
 
 def titled(text: str, found: dict[str, Any] | None) -> str:

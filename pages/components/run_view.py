@@ -66,7 +66,7 @@ def _suffix(run: str, found: dict[str, Any] | None) -> str:
         backbone = store.run_store().recipe(run).backbone or ""
     except UserError:
         return ""
-    return "random weights" if backbone.startswith("random:") else ""
+    return "from random weights" if backbone.startswith("random:") else ""
 
 
 def _head(summary: RunSummary, status: Status, again: Callable[[str], None] | None) -> None:
@@ -77,7 +77,13 @@ def _head(summary: RunSummary, status: Status, again: Callable[[str], None] | No
             st.caption(f"started {started}" if summary.started else f"created {started}")
         _state_actions(summary, status)
         if again and status.state in store.FINAL:
-            st.button("Run again with changes", icon=":material/edit:", on_click=again, args=(summary.id,))
+            st.button(
+                "Run again with changes",
+                icon=":material/edit:",
+                on_click=again,
+                args=(summary.id,),
+                key="run.again",
+            )
         _menu(summary, status)
         if st.button("New run", icon=":material/add:", type="tertiary"):
             del st.query_params["run"]
@@ -100,7 +106,7 @@ def _state_actions(summary: RunSummary, status: Status) -> None:
 def _menu(summary: RunSummary, status: Status) -> None:
     with st.popover("", icon=":material/more_vert:", help="Rename or delete", key="run.menu"):
         with st.form("run.rename", border=False):
-            name = st.text_input("Name", value=summary.name, max_chars=240)
+            name = st.text_input("Name", value=summary.name, max_chars=240, key=f"run.name.{summary.id}")
             if st.form_submit_button("Rename", icon=":material/edit:"):
                 store.attempt(lambda: store.run_store().rename(summary.id, name))
                 st.rerun()
@@ -119,11 +125,21 @@ def confirm_delete(runs: list[RunSummary]) -> None:
     )
     st.caption(f"Curves, results and weights go with it: {size_text(total)}. This cannot be undone.")
     with st.container(horizontal=True):
-        if st.button("Delete", type="primary", icon=":material/delete:", key="delete.sure"):
-            for run in runs:
-                store.attempt(partial(store.remove, run.id))
-            if st.query_params.get("run") in {run.id for run in runs}:
-                del st.query_params["run"]
+        if st.button(
+            "Delete",
+            type="primary",
+            icon=":material/delete:",
+            key="delete.sure",
+            on_click=_delete,
+            args=(runs,),
+        ):
             st.rerun()
         if st.button("Keep", key="delete.keep"):
             st.rerun()
+
+
+def _delete(runs: list[RunSummary]) -> None:
+    for run in runs:
+        store.attempt(partial(store.remove, run.id))
+    if st.query_params.get("run") in {run.id for run in runs}:
+        del st.query_params["run"]
