@@ -47,10 +47,9 @@ class LiveView {
     this.build();
     loadPlotly(data.plotly).then((plotly) => { this.plotly = plotly; this.drawCharts(); })
       .catch((error) => { this.notice.textContent = error.message; });
-    this.sizes = new ResizeObserver(() => {
-      for (const box of this.charts.children) if (box.firstChild.data) this.plotly?.Plots.resize(box.firstChild);
+    this.sizes = new ResizeObserver((entries) => { // a chart appears beside another, or the window changes
+      for (const { target } of entries) if (target.isConnected && target.firstChild.data) this.plotly?.Plots.resize(target.firstChild);
     });
-    this.sizes.observe(this.charts);
     this.onVisible = () => { if (!document.hidden) this.soon(0); };
     document.addEventListener("visibilitychange", this.onVisible);
     this.soon(0);
@@ -298,6 +297,7 @@ class LiveView {
       box.dataset.name = name;
       box.append(node("div"));
       this.charts.append(box);
+      this.sizes.observe(box);
       boxes.set(name, box);
     }
     for (const name of names) {

@@ -82,7 +82,7 @@ def compose(dataset: Dataset) -> None:
     with right:
         with st.container(border=True, key="start"):
             st.markdown(in_words(dataset, info, backbone, mode, values))
-            start_button(recipe, composer)
+            start_button(recipe, composer, f"{info.title} · {MODES[mode].lower()} · {dataset.name}")
         preview(
             info.arch,
             len(dataset.classes),

@@ -171,5 +171,8 @@ def compare_figure(curves: Sequence[dict[str, Any]], quantity: str) -> go.Figure
     legend = {"orientation": "v", "y": -0.22, "yanchor": "top", "x": 0, "xanchor": "left"}
     figure.update_layout(legend=legend, height=400 + 40 * len(curves))
     figure.update_yaxes(tickformat=".0%" if share else None, zeroline=False)
-    figure.update_xaxes(title_text="epoch", rangemode="tozero", zeroline=False)
+    longest = max((row["epoch"] for curve in curves for row in curve["epochs"]), default=0)
+    figure.update_xaxes(
+        title_text="epoch", rangemode="tozero", zeroline=False, dtick=1 if longest <= 10 else None
+    )
     return figure

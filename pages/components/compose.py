@@ -152,8 +152,14 @@ class Composer:
             return None
 
 
-def start_button(recipe: Recipe | None, composer: Composer) -> None:
-    """The cost, what was already run, and Start; the same recipe never becomes two runs at once."""
+def start_button(recipe: Recipe | None, composer: Composer, name: str) -> None:
+    """The cost, what was already run, and Start; the same recipe never becomes two runs at once.
+
+    Args:
+        recipe: What to start; None while the form holds something impossible.
+        composer: The form it came from.
+        name: What to call the run.
+    """
     finished = None
     if recipe is not None:
         show_estimate(recipe)
@@ -170,13 +176,13 @@ def start_button(recipe: Recipe | None, composer: Composer) -> None:
         key="compose.start",
     )
     if pressed and recipe is not None:
-        begin(recipe)
+        begin(recipe, name)
 
 
-def begin(recipe: Recipe) -> None:
+def begin(recipe: Recipe, name: str) -> None:
     """Start the run and open it."""
     try:
-        run, created = store.start(recipe)
+        run, created = store.start(recipe, name)
     except UserError as error:
         st.error(md(str(error)), icon=":material/error:")
         return

@@ -14,6 +14,7 @@ from engine.runs.store import RunStore
 from pages.components.gallery import confusion_matrix, gallery
 from pages.components.pictures import UNSURE_MARGIN, prediction_item
 from pages.components.store import run_store
+from pages.components.text import count_text
 
 MODES = {"count": "Images", "row": "% of the true class", "column": "% of the predicted class"}
 SPLITS = {"val": "Validation", "test": "Test", "train": "Training"}
@@ -72,9 +73,8 @@ def _cell(run: str, names: list[str], split: str, true: int, predicted: int) -> 
         return
     top = data["probabilities"].argmax(axis=1)
     rows = np.flatnonzero(_in_split(data, split) & (data["label"] == true) & (top == predicted))
-    st.text(
-        f"True class {names[true]}, predicted {names[predicted]}: {len(rows):,} images, most confident first"
-    )
+    many = count_text(len(rows), "image")
+    st.text(f"True class {names[true]}, predicted {names[predicted]}: {many}, most confident first")
     if len(rows):
         gallery(
             _items(dataset, data, rows[np.argsort(-data["probabilities"][rows, predicted])]), f"cell-{run}"

@@ -75,12 +75,8 @@ def run_table(runs: list[RunSummary]) -> list[RunSummary]:
         selection_mode="multi-row",
         column_config={
             "Name": st.column_config.TextColumn(width="medium"),
-            "Accuracy": st.column_config.ProgressColumn(
-                format="percent",
-                min_value=0,
-                max_value=1,
-                width="small",
-                help="Validation accuracy of the kept epoch.",
+            "Accuracy": st.column_config.NumberColumn(
+                format="percent", width="small", help="Validation accuracy of the kept epoch."
             ),
             "Epochs": st.column_config.TextColumn(width="small"),
             "Seed": st.column_config.NumberColumn(format="%d", width="small"),
