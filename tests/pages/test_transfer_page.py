@@ -77,10 +77,10 @@ def test_a_real_training_from_start_to_results(workspace: Path) -> None:
 def test_a_finished_recipe_is_offered_instead_of_repeated(workspace: Path) -> None:
     dataset = make_dataset()
     app = open_page(PAGE, data=dataset.id)
-    app.number_input(key="compose.classification.epochs").set_value(1).run()
+    app.number_input(key="compose.classification.epochs").set_value(2).run()
     press(app, "compose.start")
     again = open_page(PAGE, data=dataset.id)
-    again.number_input(key="compose.classification.epochs").set_value(1).run()
+    again.number_input(key="compose.classification.epochs").set_value(2).run()
     assert "You ran exactly this" in words(again)
     press(again, "compose.reseed")
     assert "You ran exactly this" not in words(again)
