@@ -19,11 +19,9 @@ TABS = [SETS, LOOK, ADD]
 def main() -> None:
     sets = list_datasets()
     head(sets)
-    if goto := st.session_state.pop("data.goto", None):
-        st.session_state[TAB] = goto
-    view = st.segmented_control(
-        "View", TABS, key=TAB, default=SETS if sets else ADD, required=True, label_visibility="collapsed"
-    )
+    goto = st.session_state.pop("data.goto", None)
+    st.session_state[TAB] = goto or st.session_state.get(TAB) or (SETS if sets else ADD)
+    view = st.segmented_control("View", TABS, key=TAB, required=True, label_visibility="collapsed")
     problem()
     import_cards()
     if view == ADD:

@@ -31,10 +31,7 @@ def add_images() -> None:
     left, right = st.columns([1.45, 1], gap="large")
     with left:
         options = split_options()
-        started = upload_dataset("data-upload", options)
-        if started:
-            watch(started)
-            st.rerun()
+        upload_dataset("data-upload", options, started=watch)
         if settings().mode == "laptop":
             server_folder(options)
     with right:

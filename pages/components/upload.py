@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -28,18 +29,26 @@ def _component() -> Any:
     )
 
 
-def upload_dataset(key: str, options: dict[str, Any]) -> str | None:
-    """Draw the control for data sets; the id of the import that a finished upload just started, or None.
+def upload_dataset(key: str, options: dict[str, Any], started: Callable[[str], None]) -> None:
+    """Draw the control for data sets.
 
     The server starts the import itself, so it does not matter whether this page is still open then.
 
     Args:
         key: Of the component.
         options: Passed to `engine.data.imports.start_import`.
+        started: Called with the id of an import that a finished upload started, before the page runs.
     """
+
+    def arrived() -> None:
+        found = _answer(st.session_state[key]).get("import")
+        if isinstance(found, str):
+            started(found)
+
     limit = settings().max_upload_bytes
-    answer = _draw(
+    _draw(
         key,
+        arrived,
         title="Drop a zip or a folder of images",
         hint=f"zip or tar up to {size_text(limit)} · a folder up to {MAX_FOLDER_FILES:,} files",
         extensions=ARCHIVES,
@@ -47,8 +56,6 @@ def upload_dataset(key: str, options: dict[str, Any]) -> str | None:
         then="import",
         options=options,
     )
-    found = answer.get("import")
-    return found if isinstance(found, str) else None
 
 
 def upload(
@@ -63,15 +70,32 @@ def upload(
     """
     limit = settings().max_upload_bytes
     kinds = " or ".join(extensions)
-    answer = _draw(key, title=title, hint=hint or f"{kinds} up to {size_text(limit)}", extensions=extensions)
-    found = find_upload(str(answer.get("upload", "")))
+    place = f"{key}.arrived"  # outlives a page run that ends before it reaches this line
+
+    def arrived() -> None:
+        st.session_state[place] = _answer(st.session_state[key]).get("upload")
+
+    _draw(
+        key,
+        arrived,
+        title=title,
+        hint=hint or f"{kinds} up to {size_text(limit)}",
+        extensions=extensions,
+    )
+    found = find_upload(str(st.session_state.pop(place, "")))
     return found[0] if found and found[0].name.endswith(extensions) else None
 
 
-def _draw(key: str, **data: Any) -> dict[str, Any]:
+def _answer(state: Any) -> dict[str, Any]:
+    """What the server answered, from the component's state."""
+    answer = state.get("finished") if hasattr(state, "get") else getattr(state, "finished", None)
+    return dict(answer) if isinstance(answer, dict) else {}
+
+
+def _draw(key: str, arrived: Callable[[], None], **data: Any) -> None:
     here = settings()
     extensions = tuple(data["extensions"])
-    result = _component()(
+    _component()(
         key=key,
         data={
             "key": key,
@@ -85,7 +109,5 @@ def _draw(key: str, **data: Any) -> dict[str, Any]:
             **data,
             "extensions": list(extensions),
         },
-        on_finished_change=lambda: None,
+        on_finished_change=arrived,
     )
-    answer = getattr(result, "finished", None)
-    return dict(answer) if isinstance(answer, dict) else {}
