@@ -24,6 +24,7 @@ class ClassificationConfig(TrainingConfig):
             "learning_rate": 0.003,
             "augment": "none",
             "weight_decay": 0.0,
+            "warmup_epochs": 0,
         },
         # Ants and bees as in the PyTorch transfer tutorial, at 224 px.
         "Tutorial": {
@@ -99,7 +100,8 @@ class ClassificationConfig(TrainingConfig):
 
     @model_validator(mode="after")
     def _possible(self) -> Self:
-        if self.warmup_epochs >= self.epochs and self.warmup_epochs > 0:
+        # A single epoch may be all warm-up, so that the default does not forbid a quick try.
+        if self.warmup_epochs >= max(2, self.epochs):
             raise ValueError(
                 f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}: "
                 "train longer or warm up shorter."

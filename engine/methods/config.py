@@ -40,7 +40,7 @@ class TrainingConfig(BaseModel):
         64, "Images per step; more need more memory and make fewer, smoother steps.", ge=1, le=4096
     )
     learning_rate: float = setting(
-        0.001, "How far each step moves the weights; too high and the loss explodes.", gt=0, le=10
+        0.003, "How far each step moves the weights; too high and the loss explodes.", gt=0, le=10
     )
     optimizer: Literal["sgd", "adam", "adamw", "lars"] = setting(
         "adamw",
@@ -57,7 +57,7 @@ class TrainingConfig(BaseModel):
         },
     )
     weight_decay: float = setting(
-        0.0,
+        0.05,
         "Pulls weights towards zero at each step, but not biases and norms.",
         more=True,
         ge=0,
@@ -67,5 +67,5 @@ class TrainingConfig(BaseModel):
         0.9, "Share of the last step that is kept in the next; used by SGD and LARS.", more=True, ge=0, lt=1
     )
     warmup_epochs: int = setting(
-        0, "Epochs over which the learning rate climbs from near zero.", more=True, ge=0, le=1000
+        1, "Epochs over which the learning rate climbs from near zero.", more=True, ge=0, le=1000
     )

@@ -84,12 +84,11 @@ def describe_network(arch: str, classes: int, mode: str, image_size: int) -> dic
 
 @torch.no_grad()
 def _layers(trunk: nn.Module, head: nn.Module, image_size: int) -> list[dict[str, Any]]:
-    """One row a layer that has no layers inside, in the order in which an image passes them."""
+    """One row a layer without layers inside, and a parameter on its own, as an image passes them."""
     rows: list[dict[str, Any]] = []
     hooks = []
 
-    def watch(name: str, layer: nn.Module) -> None:
-        own = sum(parameter.numel() for parameter in layer.parameters())
+    def watch(name: str, layer: nn.Module, own: int) -> None:
 
         def note(module: nn.Module, inputs: Any, output: Any) -> None:
             shape = list(output.shape[1:]) if isinstance(output, Tensor) else []
@@ -99,10 +98,13 @@ def _layers(trunk: nn.Module, head: nn.Module, image_size: int) -> list[dict[str
 
     for prefix, part in (("", trunk), ("head.", head)):
         for name, layer in part.named_modules():
-            whole = isinstance(layer, nn.MultiheadAttention)
-            inside = ".self_attention." in f".{name}"
-            if name and (whole or (not list(layer.children()) and not inside)):
-                watch(prefix + name, layer)
+            if ".self_attention." in f".{name}":
+                continue
+            if isinstance(layer, nn.MultiheadAttention) or not list(layer.children()):
+                watch(prefix + name, layer, sum(p.numel() for p in layer.parameters()))
+                continue
+            for loose, parameter in layer.named_parameters(recurse=False):  # tokens, positions, scales
+                watch(prefix + (f"{name}.{loose}" if name else loose), layer, parameter.numel())
     head.eval()(trunk.eval()(torch.zeros(1, 3, image_size, image_size, device="meta")))
     for hook in hooks:
         hook.remove()

@@ -18,6 +18,7 @@ from engine.data.augment import stored_size
 from engine.data.dataset import Dataset, open_dataset
 from engine.data.pixels import pixels
 from engine.data.progress import Progress
+from engine.data.progress import Stopped as ReadingStopped
 from engine.errors import UserError
 from engine.evaluation.features import cached_features, encoder_identity
 from engine.methods import method_class, parse_config
@@ -110,9 +111,11 @@ class _Training:
         def tell(progress: Progress) -> None:
             self.writer.progress(phase="reading images", step=progress.done, steps=progress.total)
 
-        self.pixels = pixels(
-            self.dataset, stored_size(self.recipe.image_size), progress=tell, stop=self.writer.stop_requested
-        )
+        try:
+            size, stop = stored_size(self.recipe.image_size), self.writer.stop_requested
+            self.pixels = pixels(self.dataset, size, progress=tell, stop=stop)
+        except ReadingStopped:
+            raise Stopped from None
 
     def _sources(self, method: Method) -> dict[str, Source]:
         """One source a split; they read cached features where the method can."""
@@ -195,9 +198,10 @@ class _Training:
         seen = {}
         for name, source in sources.items():
             if source.n:
-                seen[name] = evaluate(method, source, self.writer.stop_requested)
-                if len(seen[name].index) < source.n:
+                found = evaluate(method, source, self.writer.stop_requested)
+                if found is None:
                     raise Stopped
+                seen[name] = found
         self.writer.progress(phase="saving")
         self._save_predictions(seen)
         self._save_encoder(method)

@@ -29,8 +29,11 @@ ROW_SECONDS = 0.25  # at most four step rows a second
 class Watcher(Protocol):
     """Who is told how it goes; a run's writer is one."""
 
-    checkpoint_path: Path
-    best_path: Path
+    @property
+    def checkpoint_path(self) -> Path: ...
+
+    @property
+    def best_path(self) -> Path: ...
 
     def metric(self, row: Mapping[str, Any]) -> None: ...
 
@@ -128,6 +131,9 @@ def fit(
             break
         training_seconds = time.monotonic() - started
         seen = run.validate(epoch)
+        if seen is None and run.validates:
+            run.result.stopped = True
+            break
         run.finish_epoch(epoch, figures, seen, started, training_seconds)
         if seen and on_epoch:
             on_epoch(epoch, seen)
@@ -236,12 +242,17 @@ class _Fit:
             row = {"kind": "step", "epoch": epoch, "step": step + 1, "steps": steps, "loss": loss, "lr": rate}
             self.watcher.metric(row)
 
+    @property
+    def validates(self) -> bool:
+        return self.validation is not None and self.validation.n > 0
+
     def validate(self, epoch: int) -> Evaluation | None:
-        if self.validation is None or self.validation.n == 0:
+        """What validation shows; None where there is none, or if it was stopped on the way."""
+        if self.validation is None or not self.validates:
             return None
         self.watcher.progress(phase="evaluating", epoch=epoch)
-        seen = evaluate(self.method, self.validation)
-        if not math.isfinite(seen.figures["loss"]):
+        seen = evaluate(self.method, self.validation, self.watcher.stop_requested)
+        if seen and not math.isfinite(seen.figures["loss"]):
             raise UserError(
                 f"The validation loss is not a number any more after epoch {epoch}: lower the learning rate "
                 f"(it is {self.plan.learning_rate:g}). What was kept before is still there."
@@ -282,15 +293,19 @@ class _Fit:
         save_checkpoint(self.watcher.checkpoint_path, state)
 
 
-def evaluate(method: Trainable, source: Source, stop: Callable[[], bool] | None = None) -> Evaluation:
-    """Figures and outputs of a split on plain images, in full precision and evaluation mode."""
+def evaluate(method: Trainable, source: Source, stop: Callable[[], bool] | None = None) -> Evaluation | None:
+    """Figures and outputs of a split on plain images, in full precision and evaluation mode.
+
+    Returns:
+        None if `stop` said so on the way.
+    """
     method.module.eval()
     means, index, labels = Means(), [], []
     outputs: dict[str, list[np.ndarray]] = {}
     with torch.no_grad():
         for batch in source.plain():
             if stop and stop():
-                break
+                return None
             result = method.evaluation_step(batch)
             means.add(result, len(batch.index))
             index.append(batch.index.cpu().numpy())

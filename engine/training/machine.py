@@ -62,3 +62,11 @@ def environment(device: torch.device, low_precision: bool) -> dict[str, Any]:
         "torchvision": torchvision.__version__,
         "system": platform.system(),
     }
+
+
+def name(device: torch.device) -> str:
+    """The device in words."""
+    if device.type == "cuda":
+        return torch.cuda.get_device_name()
+    cores = torch.get_num_threads()
+    return f"{cores} processor core" + ("s" if cores != 1 else "")

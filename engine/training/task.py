@@ -35,12 +35,12 @@ def splits_of(recipe: Recipe, dataset: Dataset) -> dict[str, Split]:
         UserError: The data set changed, or cannot be learned from in this way.
     """
     if recipe.fingerprint and recipe.fingerprint != dataset.fingerprint:
-        raise UserError("The data set is not the one this recipe was made for: images or labels differ.")
+        raise UserError("The data set changed since this recipe was made: make a new recipe from it.")
     entry = method_entry(recipe.method)
     if entry.needs_labels and not dataset.is_labelled:
         raise UserError(
-            f"{entry.title} needs classes, and '{dataset.name[:60]}' has none: choose a set with one folder a "
-            "class, or a method that needs no labels."
+            f"{entry.title} needs classes, and '{dataset.name[:60]}' has none: choose a set with one folder "
+            "a class, or a method that needs no labels."
         )
     labels = np.asarray(dataset.labels)
     found = {}

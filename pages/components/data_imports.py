@@ -127,8 +127,15 @@ def begin(source: str, **options: object) -> None:
     watch(import_id)
 
 
+def toast_later(words: str) -> None:
+    """Say something after the rerun that is about to happen."""
+    st.session_state["data.toast"] = words
+
+
 def problem() -> None:
-    """Show the reason why the last button did nothing, once."""
+    """Show what the last button did, or the reason why it did nothing, once."""
+    if words := st.session_state.pop("data.toast", None):
+        st.toast(md(words), icon=":material/check_circle:")
     sentence = st.session_state.pop("data.problem", None)
     if sentence:
         st.error(md(sentence, 300), icon=":material/error:")

@@ -11,12 +11,20 @@ from pages.components.picker import REMEMBERED
 from pages.components.store import ACTIVE, run_store
 from pages.components.text import count_text, md, size_text
 
+MENU = "data.menu.opened"  # a menu of another number is another menu, and shut
+ASKED = "data.delete.asked"
+
 
 def menu(dataset: Dataset) -> None:
     with st.container(horizontal=True, width="content", gap="small"):
         if len(dataset.classes) > 1 and st.button("Train", type="primary", icon=":material/model_training:"):
             st.switch_page(PROJECT_ROOT / "pages" / "transfer_learning.py", query_params={"data": dataset.id})
-        with st.popover("", icon=":material/more_vert:", help="Rename, download, delete", key="data.menu"):
+        with st.popover(
+            "",
+            icon=":material/more_vert:",
+            help="Rename, download, delete",
+            key=f"data.menu.{st.session_state.get(MENU, 0)}",
+        ):
             with st.form("data.rename", border=False):
                 name = st.text_input("Name", value=dataset.name, max_chars=120)
                 if st.form_submit_button("Rename", icon=":material/edit:", width="stretch"):
@@ -25,8 +33,18 @@ def menu(dataset: Dataset) -> None:
                 "Download as zip", f"/lab/datasets/{dataset.id}/download.zip", icon=":material/download:",
                 width="stretch", help="Folders of splits and classes, without camera data such as places.",
             )  # fmt: skip
-            if st.button("Delete", icon=":material/delete:", width="stretch", key="data.delete"):
-                confirm_delete(dataset)
+            st.button(
+                "Delete", icon=":material/delete:", width="stretch", key="data.delete",
+                on_click=close_menu, args=(dataset.id,),
+            )  # fmt: skip
+    if st.session_state.pop(ASKED, None) == dataset.id:
+        confirm_delete(dataset)
+
+
+def close_menu(delete: str | None = None) -> None:
+    """Begin the next page run with the menu shut and, if asked, the question before deleting open."""
+    st.session_state[MENU] = st.session_state.get(MENU, 0) + 1
+    st.session_state[ASKED] = delete
 
 
 def rename(dataset: Dataset, name: str) -> None:
@@ -35,6 +53,7 @@ def rename(dataset: Dataset, name: str) -> None:
     except UserError as error:
         st.error(md(error))
         return
+    close_menu()
     st.rerun()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import re
 
 import pandas as pd
 import streamlit as st
@@ -16,7 +17,7 @@ def report(dataset: Dataset) -> None:
     found = dataset.report
     taken, skipped = int(found.get("taken", dataset.n)), int(found.get("skipped_count", 0))
     ignored = int(found.get("ignored", 0))
-    where = md(str(dataset.info.get("source") or "unknown"), 120)
+    where = md(source(dataset), 120)
     st.caption(f"Source: {where}, added {ago(float(dataset.info.get('created', 0)))}.")
     a, b, c = st.columns(3)
     a.metric("Taken", f"{taken:,}", border=True, height="stretch", help="Images in this set.")
@@ -46,6 +47,12 @@ def report(dataset: Dataset) -> None:
         "Download as CSV", as_csv(named), f"skipped-{dataset.id}.csv", "text/csv", on_click="ignore",
         icon=":material/download:",
     )  # fmt: skip
+
+
+def source(dataset: Dataset) -> str:
+    """Where the set comes from; the name that the server gave an uploaded file would tell nobody anything."""
+    said = str(dataset.info.get("source") or "unknown")
+    return "an upload" if re.fullmatch(r"[a-z0-9]{16}\.[a-z0-9.]{2,8}", said) else said
 
 
 def as_csv(rows: list[tuple[str, str]]) -> str:

@@ -1,0 +1,79 @@
+"""Schedules at their corners, parameter groups, and LARS against its formula."""
+
+from __future__ import annotations
+
+import math
+
+import pytest
+import torch
+from torch import nn
+
+from engine.training.optim import LARS, Plan, build_optimizer
+
+
+def plan(**changes: object) -> Plan:
+    values = {
+        "epochs": 10, "batch_size": 8, "optimizer": "sgd", "learning_rate": 0.5, "momentum": 0.9,
+        "weight_decay": 0.1, "schedule": "cosine", "warmup_epochs": 2,
+    }  # fmt: skip
+    return Plan(**{**values, **changes})  # type: ignore[arg-type]
+
+
+def test_warm_up_climbs_to_the_full_rate_and_the_cosine_falls_to_zero() -> None:
+    p, steps = plan(), 7
+    assert p.rate(0, steps) == pytest.approx(0.5 / 14)
+    assert p.rate(13, steps) == pytest.approx(0.5)
+    assert p.rate(14, steps) == pytest.approx(0.5)
+    assert p.rate(14 + 28, steps) == pytest.approx(0.25)
+    assert p.rate(70, steps) == pytest.approx(0.0, abs=1e-12)
+    rates = [p.rate(step, steps) for step in range(70)]
+    assert rates[:14] == sorted(rates[:14]) and rates[14:] == sorted(rates[14:], reverse=True)
+
+
+def test_steps_divide_by_ten_after_each_third_and_constant_stays() -> None:
+    p = plan(schedule="step", warmup_epochs=0, epochs=9)
+    assert [round(p.rate(epoch * 4, 4), 6) for epoch in range(9)] == [0.5] * 3 + [0.05] * 3 + [0.005] * 3
+    assert {plan(schedule="constant", warmup_epochs=0).rate(step, 3) for step in range(30)} == {0.5}
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "lars"])
+def test_biases_and_norms_are_not_decayed_and_frozen_weights_not_held(name: str) -> None:
+    net = nn.Sequential(nn.Conv2d(3, 4, 3), nn.BatchNorm2d(4), nn.Linear(4, 2))
+    net[0].weight.requires_grad = False
+    optimizer = build_optimizer(net, plan(optimizer=name))
+    decayed = {id(p) for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]}
+    held = {id(p) for g in optimizer.param_groups for p in g["params"]}
+    assert decayed == {id(net[2].weight)}
+    assert held == {id(p) for p in net.parameters() if p.requires_grad}
+
+
+def test_the_first_lars_step_is_the_rate_times_trust_times_the_size_of_the_weights() -> None:
+    torch.manual_seed(0)
+    weight, bias = nn.Parameter(torch.randn(6, 5)), nn.Parameter(torch.randn(6))
+    before_w, before_b = weight.detach().clone(), bias.detach().clone()
+    groups = [
+        {"params": [weight], "weight_decay": 0.01, "adapt": True},
+        {"params": [bias], "weight_decay": 0.0, "adapt": False},
+    ]
+    optimizer = LARS(groups, lr=0.3, trust=0.001)
+    weight.grad, bias.grad = torch.randn(6, 5), torch.randn(6)
+    optimizer.step()
+    moved = (weight.detach() - before_w).norm()
+    assert float(moved) == pytest.approx(0.3 * 0.001 * float(before_w.norm()), rel=1e-4)
+    direction = weight.grad + 0.01 * before_w
+    cosine = torch.cosine_similarity((before_w - weight).flatten(), direction.flatten(), dim=0)
+    assert float(cosine) == pytest.approx(1, abs=1e-4)
+    assert torch.allclose(bias, before_b - 0.3 * bias.grad)
+
+
+def test_lars_momentum_follows_the_recursion() -> None:
+    weight = nn.Parameter(torch.ones(2, 2))
+    optimizer = LARS([{"params": [weight], "adapt": False}], lr=0.1, momentum=0.5)
+    expected, velocity = torch.ones(2, 2), torch.zeros(2, 2)
+    for k in range(3):
+        weight.grad = torch.full((2, 2), float(k + 1))
+        optimizer.step()
+        velocity = 0.5 * velocity + weight.grad
+        expected = expected - 0.1 * velocity
+    assert torch.allclose(weight, expected)
+    assert math.isfinite(float(weight.sum()))
