@@ -32,7 +32,11 @@ def counts(dataset: Dataset) -> None:
         shown = table.copy()
         shown.insert(0, "Class", [one_line(name, 120) for name in table.index])
         st.dataframe(
-            shown, hide_index=True, height=min(420, 38 + 35 * len(shown)), alt="Images by class and split"
+            shown,
+            hide_index=True,
+            height=min(420, 38 + 35 * len(shown)),
+            alt="Images by class and split",
+            column_config={"Class": st.column_config.TextColumn(width="medium")},
         )
     for sentence in remarks(table):
         st.caption(sentence)

@@ -37,7 +37,7 @@ def menu(dataset: Dataset) -> None:
                 "Delete", icon=":material/delete:", width="stretch", key="data.delete",
                 on_click=close_menu, args=(dataset.id,),
             )  # fmt: skip
-    if st.session_state.pop(ASKED, None) == dataset.id:
+    if st.session_state.get(ASKED) == dataset.id:
         confirm_delete(dataset)
 
 
@@ -57,7 +57,11 @@ def rename(dataset: Dataset, name: str) -> None:
     st.rerun()
 
 
-@st.dialog("Delete this data set?")
+def answered() -> None:
+    st.session_state[ASKED] = None
+
+
+@st.dialog("Delete this data set?", on_dismiss=answered)
 def confirm_delete(dataset: Dataset) -> None:
     """Ask once more, telling what goes and what stays."""
     runs = [run for run in run_store().list() if run.dataset == dataset.id]
@@ -77,9 +81,11 @@ def confirm_delete(dataset: Dataset) -> None:
             except UserError as error:
                 st.error(md(error))
                 return
+            answered()
             st.session_state.pop(REMEMBERED, None)
             st.query_params.pop("data", None)
             st.session_state["data.goto"] = "Data sets"
             st.rerun()
         if st.button("Keep it", key="data.delete.no"):
+            answered()
             st.rerun()
