@@ -87,8 +87,10 @@ def _layers(trunk: nn.Module, head: nn.Module, image_size: int) -> list[dict[str
     """One row a layer without layers inside, and a parameter on its own, as an image passes them."""
     rows: list[dict[str, Any]] = []
     hooks = []
+    watched: dict[str, tuple[nn.Module, int]] = {}
 
     def watch(name: str, layer: nn.Module, own: int) -> None:
+        watched[name] = layer, own
 
         def note(module: nn.Module, inputs: Any, output: Any) -> None:
             shape = list(output.shape[1:]) if isinstance(output, Tensor) else []
@@ -108,4 +110,11 @@ def _layers(trunk: nn.Module, head: nn.Module, image_size: int) -> list[dict[str
     head.eval()(trunk.eval()(torch.zeros(1, 3, image_size, image_size, device="meta")))
     for hook in hooks:
         hook.remove()
+    passed = {row["name"] for row in rows}
+    for name, (layer, own) in watched.items():
+        if own and name not in passed:  # its weights are used without calling it, as in Swin's attention
+            parent = name.rpartition(".")[0] + "."
+            beside = [i for i, row in enumerate(rows) if str(row["name"]).startswith(parent)]
+            row = {"name": name, "type": type(layer).__name__, "shape": [], "parameters": own}
+            rows.insert(beside[-1] + 1 if beside else len(rows), row)
     return rows

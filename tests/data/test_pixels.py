@@ -56,11 +56,11 @@ def test_stopping_half_way_leaves_nothing(digits: Dataset) -> None:
     with pytest.raises(Stopped):
         subject.pixels(digits, 24, progress=seen.append, stop=lambda: len(seen) >= 2)
     assert 0 < seen[-1].done < len(digits)
-    assert not list((digits.root / subject.FOLDER).glob("*crop-24*"))
+    assert not list((digits.root / "pixels").glob("*crop-24*"))
 
 
 def test_what_a_killed_process_left_is_swept(digits: Dataset) -> None:
-    folder = digits.root / subject.FOLDER
+    folder = digits.root / "pixels"
     folder.mkdir(exist_ok=True)
     (folder / ".crop-8.npy.dead.tmp").write_bytes(b"half")
     subject.pixels(digits, 8)
