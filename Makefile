@@ -11,8 +11,10 @@ PORT ?= 8501
 app: $(VENV)/app.stamp
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT)
 
+# A browser wants a core of its own, so those tests come one at a time after the rest.
 test: check
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest -m "not browser" -n auto --dist loadfile
+	$(BIN)/python -m pytest -m browser
 
 slow: $(VENV)/dev.stamp
 	$(BIN)/python -m pytest --slow
