@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 import streamlit as st
 
 from engine.data.dataset import Dataset, derive
+from engine.data.duplicates import Group
 from engine.errors import UserError
 from pages.components.background import ask
 from pages.components.data_imports import toast_later
@@ -18,11 +18,11 @@ from pages.components.picker import remember
 from pages.components.text import count_text, md
 
 MAX_SHOWN = 96
-Groups = Sequence[Any]
 
 
 def duplicates(dataset: Dataset) -> None:
-    st.fragment(_found, run_every=None if _ready(dataset) else 1.0)(dataset)
+    waiting = not _ready(dataset)
+    st.fragment(_found, run_every=1.0 if waiting else None)(dataset, waiting)
 
 
 def _key(dataset: Dataset) -> tuple[str, str]:
@@ -36,21 +36,28 @@ def _ready(dataset: Dataset) -> bool:
         return True
 
 
-def search(dataset: Dataset) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Exact and near groups, each a list of (k,) indices, largest first."""
+@dataclass(frozen=True)
+class Found:
+    """What is in a set twice; `refusal` says why near duplicates were not looked for."""
+
+    exact: list[Group]
+    near: list[Group]
+    refusal: str = ""
+
+
+def search(dataset: Dataset) -> Found:
     from engine.data.duplicates import exact_duplicates, near_duplicates
 
-    return members(exact_duplicates(dataset)), members(near_duplicates(dataset))
-
-
-def members(groups: Groups) -> list[np.ndarray]:
-    found = [np.asarray(getattr(group, "indices", group), np.int64) for group in groups]
-    return sorted(found, key=lambda group: (-len(group), int(group[0])))
-
-
-def _found(dataset: Dataset) -> None:
+    exact = exact_duplicates(dataset)
     try:
-        done, groups = ask(_key(dataset), lambda: search(dataset))
+        return Found(exact, near_duplicates(dataset))
+    except UserError as error:
+        return Found(exact, [], str(error))
+
+
+def _found(dataset: Dataset, waiting: bool) -> None:
+    try:
+        done, found = ask(_key(dataset), lambda: search(dataset))
     except UserError as error:
         st.error(md(error))
         return
@@ -60,18 +67,22 @@ def _found(dataset: Dataset) -> None:
         )
         st.skeleton(120)
         return
-    exact, near = groups
-    exact_part(dataset, exact)
-    near_part(dataset, near)
+    if waiting:  # no more need to ask each second
+        st.rerun()
+    exact_part(dataset, found.exact)
+    if found.refusal:
+        st.caption(md(found.refusal, 300))
+    else:
+        near_part(dataset, found.near)
 
 
-def exact_part(dataset: Dataset, groups: list[np.ndarray]) -> None:
+def exact_part(dataset: Dataset, groups: list[Group]) -> None:
     st.markdown("##### The very same picture")
     if not groups:
         st.success("No picture is in this set twice.", icon=":material/check_circle:")
         return
-    splits, classes = across(dataset.split_codes, groups), across(dataset.labels, groups)
-    extra = sum(len(group) - 1 for group in groups)
+    splits, classes = sum(group.splits for group in groups), sum(group.classes for group in groups)
+    extra = sum(len(group.indices) - 1 for group in groups)
     st.caption(
         f"{count_text(len(groups), 'picture')} more than once: {count_text(extra, 'copy', 'copies')}. "
         f"{splits:,} of them lie in two splits, so that a test would see what was learned by heart; "
@@ -88,20 +99,15 @@ def exact_part(dataset: Dataset, groups: list[np.ndarray]) -> None:
         make(dataset, np.setdiff1d(np.arange(dataset.n), dropped(dataset, groups)))
 
 
-def across(codes: np.ndarray, groups: list[np.ndarray]) -> int:
-    """In how many groups the (n,) codes differ."""
-    return sum(len(np.unique(codes[group])) > 1 for group in groups)
-
-
-def dropped(dataset: Dataset, groups: list[np.ndarray]) -> np.ndarray:
+def dropped(dataset: Dataset, groups: list[Group]) -> np.ndarray:
     """(m,) images to leave out: all but one of each group, all of a group that carries two classes."""
     out: list[int] = []
     for group in groups:
-        if len(np.unique(dataset.labels[group])) > 1:
-            out += group.tolist()
+        if group.classes:
+            out += group.indices.tolist()
         else:  # splits are train, val, test by code: the latest one is kept, to leave a given test set whole
-            kept = group[np.argmax(dataset.split_codes[group])]
-            out += [int(i) for i in group if i != kept]
+            kept = group.indices[np.argmax(dataset.split_codes[group.indices])]
+            out += [int(i) for i in group.indices if i != kept]
     return np.array(sorted(out), np.int64)
 
 
@@ -116,32 +122,30 @@ def make(dataset: Dataset, keep: np.ndarray) -> None:
     st.rerun()
 
 
-def near_part(dataset: Dataset, groups: list[np.ndarray]) -> None:
+def near_part(dataset: Dataset, groups: list[Group]) -> None:
     st.markdown("##### Nearly the same picture")
     if not groups:
         st.success("No bursts of nearly the same picture were found.", icon=":material/check_circle:")
         return
-    splits = across(dataset.split_codes, groups)
+    splits = sum(group.splits for group in groups)
     st.caption(
-        f"{count_text(len(groups), 'burst')} of {sum(len(group) for group in groups):,} images that look "
-        "alike when "
-        f"made very small; {splits:,} of them reach over two splits. They may be frames of one film or "
-        "photographs of "
-        "one moment: look before you trust an accuracy measured on them. Small drawn images can look alike "
-        "by chance."
+        f"{count_text(len(groups), 'burst')} of {sum(len(group.indices) for group in groups):,} images that "
+        f"look alike when made very small; {splits:,} of them reach over two splits. They may be frames of one "
+        "film or photographs of one moment: look before you trust an accuracy measured on them. Small drawn "
+        "images can look alike by chance."
     )
     show(dataset, groups, "near")
 
 
-def show(dataset: Dataset, groups: list[np.ndarray], kind: str) -> None:
+def show(dataset: Dataset, groups: list[Group], kind: str) -> None:
     """Groups one after another, each image saying which group it is of."""
     entries = []
     for number, group in enumerate(groups, start=1):
-        for i in group:
+        for i in group.indices:
             entry = item(dataset, int(i), 160)
             entries.append({**entry, "value": f"#{number}"})
         if len(entries) >= MAX_SHOWN:
             break
     gallery(entries, key=f"data-{kind}-{dataset.id}")
-    if sum(len(group) for group in groups) > len(entries):
+    if sum(len(group.indices) for group in groups) > len(entries):
         st.caption(f"The first {len(entries)} images of the groups are shown.")

@@ -14,6 +14,7 @@ from streamlit.testing.v1 import AppTest
 
 from engine import files
 from engine.data.dataset import list_datasets, open_dataset
+from engine.data.duplicates import exact_duplicates
 from engine.data.writer import DatasetWriter
 from engine.settings import settings
 from pages.components import background, data_duplicates, data_imports, picker
@@ -116,7 +117,7 @@ def test_sets_of_one_name_are_told_apart() -> None:
 def test_a_hostile_name_stays_text_on_each_part(open_page: Callable[..., AppTest]) -> None:
     dataset = build(HOSTILE, classes=(HOSTILE, "n" * 240))
     app = open_page("data.py", data=dataset)
-    for part in ("Images", "Counts", "What was taken"):
+    for part in ("Images", "Counts", "What was taken", "Duplicates"):
         shown = words(look(app, part))
         assert "<img" not in shown.replace(r"\<img", "") and "**b**" not in shown and ":smile:" not in shown
     assert r"\<img" in shown
@@ -210,14 +211,12 @@ def test_duplicates_to_drop_keep_one_of_each_and_none_of_two_classes(
     open_page: Callable[..., AppTest],
 ) -> None:
     dataset = open_dataset(build("doubles", doubles=True))
-    groups = [np.array([0, 1]), np.array([3, 5]), np.array([4, 10])]
+    groups = exact_duplicates(dataset)
+    assert [group.indices.tolist() for group in groups] == [[0, 1], [3, 5], [4, 10]]
     assert data_duplicates.dropped(dataset, groups).tolist() == [1, 3, 4, 10]  # 5 is for validation: it stays
-    assert data_duplicates.across(dataset.split_codes, groups) == 1
-    assert data_duplicates.across(dataset.labels, groups) == 1
 
 
 def test_duplicates_across_splits_and_classes_are_told(open_page: Callable[..., AppTest]) -> None:
-    pytest.importorskip("engine.data.duplicates")
     app = open_page("data.py", data=build("doubles", doubles=True))
     for _ in range(50):
         shown = words(look(app, "Duplicates"))
