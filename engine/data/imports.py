@@ -173,7 +173,7 @@ def clear_import(import_id: str) -> None:
         UserError: It is still under way.
     """
     folder = import_folder(import_id)
-    if is_locked(folder / LOCK):
+    if folder.exists() and import_status(import_id).state in UNDER_WAY:
         raise UserError("This import is still under way: stop it first.")
     files.remove_tree(folder)
 
