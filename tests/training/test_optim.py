@@ -61,7 +61,7 @@ def test_the_first_lars_step_is_the_rate_times_trust_times_the_size_of_the_weigh
     moved = (weight.detach() - before_w).norm()
     assert float(moved) == pytest.approx(0.3 * 0.001 * float(before_w.norm()), rel=1e-4)
     direction = weight.grad + 0.01 * before_w
-    cosine = torch.cosine_similarity((before_w - weight).flatten(), direction.flatten(), dim=0)
+    cosine = torch.cosine_similarity((before_w - weight.detach()).flatten(), direction.flatten(), dim=0)
     assert float(cosine) == pytest.approx(1, abs=1e-4)
     assert torch.allclose(bias, before_b - 0.3 * bias.grad)
 
