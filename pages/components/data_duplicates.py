@@ -130,9 +130,8 @@ def near_part(dataset: Dataset, groups: list[Group]) -> None:
     splits = sum(group.splits for group in groups)
     st.caption(
         f"{count_text(len(groups), 'burst')} of {sum(len(group.indices) for group in groups):,} images that "
-        f"look alike when made very small; {splits:,} of them reach over two splits. "
-        "They may be frames of one "
-        "film or photographs of one moment: look before you trust an accuracy measured on them. Small drawn "
+        f"look alike when made very small; {splits:,} of them reach over two splits. They may be frames "
+        "of one film or photographs of one moment: look before you trust an accuracy. Small drawn "
         "images can look alike by chance."
     )
     show(dataset, groups, "near")

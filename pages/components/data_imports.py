@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
+import time
+
 import streamlit as st
 
 from engine.data.catalog import CATALOG
@@ -10,6 +13,7 @@ from engine.errors import UserError
 from pages.components.picker import remember
 from pages.components.text import ago, md
 
+KEPT_SECONDS = 300  # an import that is done, before it is forgotten
 UNDER_WAY = ("queued", "running")
 SEEN = "data.imports.seen"  # imports that this visit has seen under way
 MINE = "data.imports.mine"  # imports that this visit has begun: their set is opened when it is ready
@@ -54,7 +58,10 @@ def _running(status: ImportStatus) -> None:
 
 
 def _done(status: ImportStatus, seen: bool) -> None:
-    """Open the new set where its import was watched, then forget the import."""
+    """Open the new set where its import was begun; the import itself is forgotten later.
+
+    Not at once: another window, or this one in the very next moment, may still have to see that it is done.
+    """
     if seen:
         st.session_state[SEEN].discard(status.id)
         st.toast(f"{md(title(status))} is ready.", icon=":material/check_circle:")
@@ -62,7 +69,13 @@ def _done(status: ImportStatus, seen: bool) -> None:
             mine().discard(status.id)
             remember(status.dataset)
             st.session_state["data.goto"] = "Look inside"
-    clear_import(status.id)
+    if time.time() - status.started > KEPT_SECONDS:
+        forget(status.id)
+
+
+def forget(import_id: str) -> None:
+    with contextlib.suppress(UserError):  # its process is just ending: the next look will do it
+        clear_import(import_id)
 
 
 def _ended(status: ImportStatus) -> None:
@@ -77,7 +90,7 @@ def _ended(status: ImportStatus) -> None:
             if st.button(
                 "Dismiss", key=f"import.clear.{status.id}", type="tertiary", icon=":material/close:"
             ):
-                clear_import(status.id)
+                forget(status.id)
                 st.rerun()
         box = st.error if status.state == "failed" else st.warning
         box(md(words.get(status.state, status.state), 300), icon=":material/error:")

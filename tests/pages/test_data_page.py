@@ -267,6 +267,27 @@ def test_an_import_that_failed_stays_until_it_is_dismissed(open_page: Callable[.
     assert not app.error and not folder.exists()
 
 
+def test_an_import_that_is_done_before_it_was_seen_still_opens_its_set(
+    open_page: Callable[..., AppTest],
+) -> None:
+    """The upload's answer may come after the page has looked: the import must not be forgotten by then."""
+    other, dataset = build("other"), build("uploaded")
+    folder = settings().imports / "bbbb"
+    folder.mkdir(parents=True)
+    request = {"source": "x", "source_name": "uploaded", "started": time.time(), "options": {}}
+    files.write_json(folder / "request.json", request)
+    files.write_json(folder / "status.json", {"state": "done", "dataset": dataset})
+    app = open_page("data.py", data=other)
+    assert app.selectbox(key=picker.WIDGET).value == other and folder.exists()
+    app.session_state[data_imports.SEEN] = {"bbbb"}
+    app.session_state[data_imports.MINE] = {"bbbb"}
+    app.run()
+    assert app.selectbox(key=picker.WIDGET).value == dataset and not app.exception
+    files.write_json(folder / "request.json", {**request, "started": time.time() - 1000})
+    app.run()
+    assert not folder.exists()
+
+
 def test_progress_is_said_in_words() -> None:
     from engine.data.imports import ImportStatus
 
