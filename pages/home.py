@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import partial
 
 import streamlit as st
@@ -49,7 +50,20 @@ def ready(sets: list[DatasetSummary]) -> None:
                 label=f"All {len(sets)} sets",
                 icon=":material/arrow_forward:",
             )
-    grid([partial(card, summary) for summary in sets[:READY]])
+    draws: list[Callable[[], None]] = [partial(card, summary) for summary in sets[:READY]]
+    grid([*draws, own_images] if len(sets) < READY else draws)
+
+
+def own_images() -> None:
+    """The place of the next set: the visitor's own."""
+    st.html('<div class="rl-strip rl-empty"><span></span><span></span><span></span><span></span></div>')
+    with st.container(height="stretch", gap="xxsmall"):
+        st.markdown("**Your own images**")
+        st.caption("A zip or a folder, with one sub-folder a class.")
+    with st.container(horizontal=True):
+        if st.button("Add images", key="home.own", icon=":material/add_photo_alternate:"):
+            st.session_state["data.goto"] = "Add images"
+            st.switch_page(PROJECT_ROOT / "pages" / "data.py")
 
 
 main()

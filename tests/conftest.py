@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import pytest
+from PIL import Image
 
 import engine  # noqa: F401  (says how torch's threads wait, before any test loads torch)
 
@@ -31,3 +32,9 @@ def workspace(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.setenv("REPLAB_DEVICE", "cpu")
     monkeypatch.setenv("REPLAB_MIN_FREE_BYTES", "0")
     return path
+
+
+@pytest.fixture(autouse=True)
+def pillow_limit(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Give Pillow its own pixel limit back: decoding sets it to ours, for the whole process."""
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", Image.MAX_IMAGE_PIXELS)

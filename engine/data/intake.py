@@ -268,12 +268,12 @@ def make_splits(
         return codes, "The splits are those of the folders."
     train = order[codes[order] == TRAIN]
     codes[stratified(layout.labels, digests, val_fraction, seed, train)] = VAL
+    if np.any(codes[order] == TEST):
+        given = "train and test but no validation split"
+    else:
+        given = "only train"
     return codes, (
-        f"The folders give no validation split, so {val_fraction:.0%} of train ({each}) were set aside, "
-        f"seed {seed}; test images are used for nothing else."
-        if np.any(codes[order] == TEST)
-        else f"The folders give only train, so {val_fraction:.0%} of it ({each}) became validation, "
-        f"seed {seed}."
+        f"The folders give {given}, so {val_fraction:.0%} of train ({each}) became validation, seed {seed}."
     )
 
 

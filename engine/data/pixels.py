@@ -16,6 +16,7 @@ from engine import files
 from engine.data.dataset import Dataset
 from engine.data.index import PIXELS
 from engine.data.progress import Progress, Report, Stop, Stopped, never, silent
+from engine.data.writer import check_free, disk_full_as_sentence
 from engine.errors import UserError
 from engine.lock import release, try_lock
 
@@ -26,7 +27,12 @@ WORKERS = min(8, os.cpu_count() or 1)  # Pillow decodes without holding Python's
 
 
 def pixels(
-    dataset: Dataset, size: int, *, fit: Fit = "crop", progress: Report = silent, stop: Stop = never
+    dataset: Dataset,
+    size: int,
+    *,
+    fit: Fit = "crop",
+    progress: Report | None = None,
+    stop: Stop | None = None,
 ) -> np.ndarray:
     """All images of a data set at one size; decoded at the first call, mapped from disk ever after.
 
@@ -43,16 +49,15 @@ def pixels(
         (n, size, size, 3) uint8, read-only, mapped from the file: rows are read as they are used.
 
     Raises:
-        UserError: The size is out of bounds, or an image is damaged on disk.
+        UserError: The size is out of bounds, an image is damaged on disk, or the disk is full.
         Stopped: `stop` said so; nothing is left behind.
-        OSError: The disk is full.
     """
     if not SMALLEST <= size <= LARGEST:
         raise UserError(f"image_size must be within {SMALLEST} and {LARGEST}, got {size}.")
     path = dataset.root / PIXELS / f"{fit}-{size}.npy"
     if not path.exists():
         path.parent.mkdir(exist_ok=True)
-        _once(dataset, path, size, fit, progress, stop)
+        _once(dataset, path, size, fit, progress or silent, stop or never)
     found = np.load(path, mmap_mode="r", allow_pickle=False)
     if found.shape != (len(dataset), size, size, 3) or found.dtype != np.uint8:
         raise UserError(
@@ -71,7 +76,8 @@ def _once(dataset: Dataset, path: Path, size: int, fit: Fit, progress: Report, s
         if not path.exists():
             for leftover in path.parent.glob(".*.tmp"):  # of a process that was killed
                 leftover.unlink(missing_ok=True)
-            _make(dataset, path, size, fit, progress, stop)
+            with disk_full_as_sentence():
+                _make(dataset, path, size, fit, progress, stop)
     finally:
         release(lock)
 
@@ -79,6 +85,7 @@ def _once(dataset: Dataset, path: Path, size: int, fit: Fit, progress: Report, s
 def _make(dataset: Dataset, path: Path, size: int, fit: Fit, progress: Report, stop: Stop) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     shape = (len(dataset), size, size, 3)
+    check_free(len(dataset) * size * size * 3)
     try:
         target = _allocate(temporary, shape)
         done = 0

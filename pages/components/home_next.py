@@ -52,6 +52,7 @@ def next_step(sets: list[DatasetSummary], runs: list[RunSummary]) -> None:
         else:
             words("The first sets are being drawn", "It takes a few seconds. Or bring images of your own.")
             if st.button("Add images", type="primary", icon=":material/add_photo_alternate:", key="home.add"):
+                st.session_state["data.goto"] = "Add images"
                 st.switch_page(DATA)
 
 

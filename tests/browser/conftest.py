@@ -160,7 +160,7 @@ class Watched:
     def shot(self, name: str) -> Path:
         """A screenshot in out/screenshots, which git ignores."""
         SHOTS.mkdir(parents=True, exist_ok=True)
-        self.page.wait_for_timeout(600)  # pictures and fonts
+        self.page.wait_for_timeout(400)  # pictures and fonts
         path = SHOTS / f"{name}.png"
         self.page.screenshot(path=path)
         return path

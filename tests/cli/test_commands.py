@@ -156,20 +156,9 @@ def test_bad_input_is_one_sentence_and_exit_code_two(
 
 
 def test_a_failed_run_gives_one(shapes: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
-    hot = [
-        "--set",
-        "learning_rate=10",
-        "--set",
-        "optimizer=sgd",
-        "--set",
-        "epochs=3",
-        "--set",
-        "momentum=0.99",
-    ]
     run = made_run(state="failed", error="The loss is not a number.")
     code, told, err = said(capsys, "runs", "watch", run)
     assert code == 1 and told[0]["state"] == "failed" and told[0]["error"] == err.strip()
-    assert hot
 
 
 def test_data_can_be_listed_shown_and_removed(shapes: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
@@ -256,3 +245,22 @@ def test_listing_loads_no_torch(workspace: Path, command: str) -> None:
         [sys.executable, "-c", code, *command.split()], cwd=ROOT, capture_output=True, check=False
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_an_estimate_makes_no_run(shapes: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
+    code, told, _ = said(capsys, "estimate", "classification", "--data", "shapes", *QUICK)
+    assert code == 0 and told[0]["low"] <= told[0]["seconds"] <= told[0]["high"] and told[0]["basis"]
+    assert RunStore().list() == []
+
+
+def test_a_preset_brings_its_settings_and_options_come_after_it(
+    shapes: Dataset, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from engine.runs import executors
+
+    monkeypatch.setattr(executors.InlineExecutor, "submit", lambda self, run_id: None)
+    line = ["train", "classification", "--data", "shapes", "--preset", "Tutorial", "--detach"]
+    code, told, _ = said(capsys, *line, "--backbone", "random:resnet18", "--set", "epochs=3")
+    assert code == 0 and told[0]["state"] == "queued"
+    recipe = RunStore().recipe(told[0]["run"])
+    assert (recipe.image_size, recipe.config["batch_size"], recipe.config["epochs"]) == (224, 8, 3)

@@ -56,7 +56,7 @@ def test_a_run_goes_from_queued_to_done(store: RunStore, local: Make) -> None:
     assert (run.state, run.error, run.epoch, run.attempt) == ("done", None, 3, 1)
     assert run.started and run.finished and run.finished >= run.started and run.bytes
     assert store.results(run_id)
-    assert not is_locked(store.folder(run_id) / layout.LOCK)
+    wait_for(lambda: not is_locked(store.folder(run_id) / layout.LOCK))  # the supervisor ends a moment later
     runner.submit(run_id)
     time.sleep(0.1)
     assert store.get(run_id).attempt == 1, "submitting a finished run changes nothing"
