@@ -162,7 +162,7 @@ def main() -> None:
     print(
         f"tutorial's loop: {theirs['epoch']:.1f} s an epoch ({args.peer_epochs} measured), so {total:.0f} s "
         f"for {args.epochs} "
-        f"(extrapolated), peak {theirs['peak'] / 2**20:.0f} MiB without its 2 loader processes"
+        f"(extrapolated), peak {theirs['peak'] / 2**20:.0f} MiB with its 2 loader processes"
     )
     print(f"validation accuracy from random weights: ours {mine['accuracy']:.3f}")
     print(
