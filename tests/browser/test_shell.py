@@ -44,8 +44,8 @@ def test_a_deep_link_right_after_a_start_opens_its_page(fresh: Any, visit: Any, 
     watched.clean()
 
 
-def test_the_built_in_sets_are_ready_soon_after_the_first_start(server: Any, page: Any) -> None:
-    page.open(server.url)
+def test_the_built_in_sets_are_ready_soon_after_the_first_start(fresh: Any, page: Any) -> None:
+    page.open(fresh.url)
     page.page.get_by_text("Shapes", exact=True).first.wait_for(timeout=60_000)
     page.page.get_by_text("8,000 images", exact=False).first.wait_for(timeout=60_000)
     page.page.get_by_text("Train your first classifier").wait_for(timeout=60_000)
