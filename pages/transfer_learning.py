@@ -9,9 +9,9 @@ import streamlit as st
 
 from engine.data.dataset import Dataset, open_dataset
 from engine.errors import UserError
-from engine.models.backbones import BackboneInfo
+from engine.models.encoder import encoder_arch
 from pages.components import store
-from pages.components.backbone import choose_backbone, choose_weights
+from pages.components.backbone import Backbone, choose_backbone, choose_weights
 from pages.components.compose import Composer, start_button
 from pages.components.network_preview import preview
 from pages.components.run_view import show_run
@@ -23,6 +23,12 @@ MODE_WORDS = {
     "extract": "only the head learns",
     "last_block": "the last block learns",
     "everything": "all of it learns",
+}
+WEIGHTS = {
+    "random": "random weights",
+    "torchvision": "ImageNet weights",
+    "file": "weights of yours",
+    "run": "weights of a finished run",
 }
 MODE_LINES = {
     "extract": "The backbone stays frozen and runs once per image; only a new head learns. Fast.",
@@ -71,46 +77,45 @@ def compose(dataset: Dataset) -> None:
     left, right = st.columns([1, 1.6], gap="large")
     with left, st.container(border=True, key="recipe-form"):
         composer.presets()
-        info = choose_backbone(int(np.median(dataset.sizes.max(axis=1))))
-        backbone = choose_weights(info)
-        mode = choose_mode(composer, info)
+        backbone = choose_backbone(int(np.median(dataset.sizes.max(axis=1))))
+        info, encoder = backbone.info, choose_weights(backbone)
+        mode = choose_mode(composer, backbone)
         values = composer.form.draw(hide=lambda name: name == "augmented_copies" and mode != "extract")
-        size, seed = composer.size_and_seed(info.default_size, info.min_size, info.check_size)
+        size, seed = composer.size_and_seed(backbone.image_size, info.min_size, info.check_size)
         recipe = None
-        if backbone is not None:
-            recipe = composer.recipe(dataset, {**values, "mode": mode}, backbone, size, seed)
+        if encoder is not None:
+            recipe = composer.recipe(dataset, {**values, "mode": mode}, encoder, size, seed)
     with right:
         with st.container(border=True, key="start"):
-            st.markdown(in_words(dataset, info, backbone, mode, values))
+            st.markdown(in_words(dataset, backbone, encoder, mode, values))
             start_button(recipe, composer, f"{info.title} · {MODES[mode].lower()} · {dataset.name}")
         preview(
             info.arch,
             len(dataset.classes),
             mode,
-            info.default_size if composer.form.problems else size,
-            f"random:{info.arch}" == backbone,
+            backbone.image_size if composer.form.problems else size,
+            f"random:{info.arch}" == encoder,
         )
         recent_runs()
 
 
 def in_words(
-    dataset: Dataset, info: BackboneInfo, backbone: str | None, mode: str, values: dict[str, Any]
+    dataset: Dataset, backbone: Backbone, encoder: str | None, mode: str, values: dict[str, Any]
 ) -> str:
     """The recipe as one line."""
-    weights = {"random": "random weights", "torchvision": "ImageNet weights", "file": "weights of yours"}
-    origin = weights.get((backbone or "").partition(":")[0], "no weights yet")
+    origin = WEIGHTS.get((encoder or "").partition(":")[0], "no weights yet")
     images = len(dataset.indices("train"))
     return (
-        f"**{md(info.title)}**, {origin}, {MODE_WORDS[mode]}, {values.get('epochs', '?')} epochs over "
-        f"{images:,} images of **{md(dataset.name)}**"
+        f"**{md(backbone.info.title)}**, {origin}, {MODE_WORDS[mode]}, "
+        f"{values.get('epochs', '?')} epochs over {images:,} images of **{md(dataset.name)}**"
     )
 
 
-def choose_mode(composer: Composer, info: BackboneInfo) -> str:
-    """What learns; a network for large images starts frozen, since all of it would take long on a laptop."""
-    key = composer.own_choice(
-        "mode", "small" if info.small else "large", "everything" if info.small else "extract"
-    )
+def choose_mode(composer: Composer, backbone: Backbone) -> str:
+    """What learns; what has learned already starts frozen, and so do networks that are slow to train."""
+    frozen = bool(backbone.trained) or not backbone.info.small
+    variant = "trained" if backbone.trained else "small" if backbone.info.small else "large"
+    key = composer.own_choice("mode", variant, "extract" if frozen else "everything")
     mode = st.segmented_control(
         "What learns",
         list(MODES),
@@ -143,13 +148,26 @@ def run_again(run: str) -> None:
     recipe = store.run_store().recipe(run)
     composer = Composer(METHOD, skip=("mode",))
     composer.prefill(dict(recipe.config))
-    kind, _, name = (recipe.backbone or "").partition(":")
-    if kind in ("torchvision", "random"):
-        st.session_state["backbone.chosen"] = st.session_state["backbone.arch"] = name
-        st.session_state[f"weights.{name}"] = {"torchvision": "pretrained", "random": "random"}[kind]
+    remember_backbone(recipe.backbone or "")
     composer.remember_size(recipe.image_size)
     st.session_state[composer.form.key("seed")] = recipe.seed
     del st.query_params["run"]
+
+
+def remember_backbone(encoder: str) -> None:
+    """Choose the backbone and weights of an encoder name, where they are still here."""
+    kind, _, value = encoder.partition(":")
+    try:
+        arch = encoder_arch(encoder)
+    except UserError as error:
+        st.toast(md(str(error)), icon=":material/error:", duration="long")
+        return
+    chosen = encoder if kind == "run" else arch
+    st.session_state["backbone.chosen"] = st.session_state["backbone.arch"] = chosen
+    if kind == "file":
+        st.session_state[f"weights.file.{arch}"] = value
+    if kind != "run":
+        st.session_state[f"weights.{arch}"] = {"torchvision": "pretrained"}.get(kind, kind)
 
 
 main()

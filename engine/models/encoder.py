@@ -6,7 +6,7 @@ Loads torch only when an encoder is built, so recipes and pages can check names 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from engine.errors import UserError
 from engine.files import check_id
@@ -119,10 +119,12 @@ def build_encoder(name: str, image_size: int, seed: int = 0) -> Encoder:
         from engine.models.loading import load_trunk, saved_state
 
         load_trunk(encoder, saved_state(kind, value, info.arch))
+    if kind == "run" and _run_info(value).get("transform_input"):
+        vars(trunk)["transform_input"] = True  # as the weights that the run began with expect
     return encoder
 
 
-def _run_info(run_id: str) -> dict[str, str]:
+def _run_info(run_id: str) -> dict[str, Any]:
     from engine.runs.store import RunStore
 
     info = RunStore().encoder_info(run_id)

@@ -14,6 +14,7 @@ from engine.models.pretrained import ensure_pretrained, weights_available
 from engine.models.weights import add_weights, list_weights
 from pages.components.charts import parameters_text
 from pages.components.text import md
+from pages.components.trained import TrainedEncoder, trained_encoder, trained_encoders
 from pages.components.upload import upload
 from pages.components.upload_routes import WEIGHTS, discard_upload, find_upload
 
@@ -35,13 +36,31 @@ class Download:
         self.done, self.total = done, total
 
 
+@dataclass(frozen=True)
+class Backbone:
+    """What was chosen: an architecture, and the run whose encoder it is, if it is one's."""
+
+    info: BackboneInfo
+    trained: TrainedEncoder | None = None
+
+    @property
+    def image_size(self) -> int:
+        """The side to offer first."""
+        return self.trained.image_size if self.trained else self.info.default_size
+
+    @property
+    def title(self) -> str:
+        """What it is called, as plain text."""
+        return self.trained.label if self.trained else self.info.title
+
+
 @st.cache_resource(max_entries=1)
 def downloads() -> dict[str, Download]:
     return {}
 
 
-def choose_backbone(longest: int) -> BackboneInfo:
-    """The backbone select; small networks come first where the images are small.
+def choose_backbone(longest: int) -> Backbone:
+    """The backbone select; small networks come first where the images are small, finished runs last.
 
     Args:
         longest: The longer side of a typical image of the data set, in pixels.
@@ -49,31 +68,50 @@ def choose_backbone(longest: int) -> BackboneInfo:
     small = longest <= SMALL_IMAGES
     front = sorted((b for b in BACKBONES.values() if b.front or b.small), key=lambda b: b.small != small)
     everything = st.session_state.get("backbone.all", False)
-    options = [
-        b.arch for b in (front + [b for b in BACKBONES.values() if b not in front] if everything else front)
-    ]
+    trained = trained_encoders(None) if everything else trained_encoders()
+    options = [b.arch for b in front] + list(trained)
+    if everything:
+        options += [b.arch for b in BACKBONES.values() if b not in front]
     remembered = st.session_state.get("backbone.chosen")
-    if remembered in BACKBONES and remembered not in options:
-        options.append(remembered)
-    if "backbone.arch" not in st.session_state:
+    if remembered is not None and remembered not in options:
+        if found := trained_encoder(remembered):
+            trained[remembered] = found
+        if found or remembered in BACKBONES:
+            options.append(remembered)
+    if st.session_state.get("backbone.arch") not in options:
         st.session_state["backbone.arch"] = (
             remembered if remembered in options else _recommended(front, small)
         )
-    arch = st.selectbox(
+    chosen = st.selectbox(
         "Backbone",
         options,
-        format_func=lambda name: f"{BACKBONES[name].title} · {parameters_text(BACKBONES[name].parameters)}",
+        format_func=lambda name: _label(name, trained),
         key="backbone.arch",
-        help="The network that turns an image into features. Type to search.",
+        help="The network that turns an image into features: an architecture, or what a finished run of "
+        "yours has learned. Type to search.",
     )
-    st.session_state["backbone.chosen"] = arch
-    info = BACKBONES[arch]
-    st.caption(f"{md(info.line)} {_cost(info)}" + (_too_large(info) if small and not info.small else ""))
+    st.session_state["backbone.chosen"] = chosen
+    backbone = (
+        Backbone(trained[chosen].info, trained[chosen]) if chosen in trained else Backbone(BACKBONES[chosen])
+    )
+    info = backbone.info
+    line = backbone.trained.line if backbone.trained else md(info.line)
+    st.caption(f"{line} {_cost(info)}" + (_too_large(info) if small and not info.small else ""))
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.toggle("All models", key="backbone.all", help="Every classification model of torchvision.")
+        st.toggle(
+            "All models",
+            key="backbone.all",
+            help="Every classification model of torchvision, and every finished run.",
+        )
         with st.popover("Compare", icon=":material/table_rows:", type="tertiary"):
-            _compare(options)
-    return info
+            _compare([name for name in options if name in BACKBONES])
+    return backbone
+
+
+def _label(name: str, trained: dict[str, TrainedEncoder]) -> str:
+    if name in trained:
+        return trained[name].label
+    return f"{BACKBONES[name].title} · {parameters_text(BACKBONES[name].parameters)}"
 
 
 def _recommended(front: list[BackboneInfo], small: bool) -> str:
@@ -115,8 +153,11 @@ def _compare(options: list[str]) -> None:
     )
 
 
-def choose_weights(info: BackboneInfo) -> str | None:
+def choose_weights(backbone: Backbone) -> str | None:
     """The encoder name that the chosen weights give, or None while they are not here."""
+    if backbone.trained:
+        return backbone.trained.encoder
+    info = backbone.info
     sources = ["pretrained", "file", "random"] if info.weights_file else ["file", "random"]
     here = bool(info.weights_file) and weights_available(info.arch)
     key = f"weights.{info.arch}"

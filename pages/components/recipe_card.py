@@ -12,6 +12,8 @@ from engine.data.dataset import summarise
 from engine.errors import UserError
 from engine.methods import config_class, method_entry
 from engine.models.backbones import BACKBONES
+from engine.models.encoder import encoder_arch
+from engine.models.weights import weights_info
 from engine.runs.recipe import Recipe
 from engine.runs.summary import RunSummary
 from pages.components.forms import Setting, settings_of
@@ -38,11 +40,9 @@ def dataset_name(dataset: str) -> str:
 
 def facts(recipe: Recipe) -> list[tuple[str, str]]:
     """The recipe as (name, value) pairs of plain text, the few that matter first."""
-    kind, _, name = (recipe.backbone or "").partition(":")
     pairs = [("Data", dataset_name(recipe.dataset))]
     if recipe.backbone:
-        shown = BACKBONES[name].title if name in BACKBONES else name
-        pairs += [("Backbone", shown), ("Weights", WEIGHT_WORDS.get(kind, kind))]
+        pairs += backbone_facts(recipe.backbone)
     try:
         settings = settings_of(config_class(recipe.method))
     except UserError:
@@ -57,6 +57,24 @@ def facts(recipe: Recipe) -> list[tuple[str, str]]:
     ]
     size_and_seed = [("Image size", f"{recipe.image_size} px"), ("Seed", str(recipe.seed))]
     return pairs + told[:4] + size_and_seed + told[4:]
+
+
+def backbone_facts(encoder: str) -> list[tuple[str, str]]:
+    """Architecture and origin of an encoder name; the id alone where the file or run has been deleted."""
+    kind, _, value = encoder.partition(":")
+    origin = WEIGHT_WORDS.get(kind, kind)
+    try:
+        arch = encoder_arch(encoder)
+        if kind == "run":
+            origin = f"of the run {run_store().get(value).name}"
+        elif kind == "file":
+            origin = f"from the file {weights_info(value).name}"
+    except UserError:
+        return [
+            ("Backbone", value),
+            ("Weights", f"{origin} (deleted)" if kind in ("run", "file") else origin),
+        ]
+    return [("Backbone", BACKBONES[arch].title), ("Weights", origin)]
 
 
 def _words(setting: Setting | None, value: Any) -> str:

@@ -17,6 +17,7 @@ from torchvision import models
 from torchvision.models.vision_transformer import interpolate_embeddings
 
 from engine.errors import UserError
+from engine.files import write_json
 from engine.models import backbones
 from engine.models.encoder import build_encoder, parse_encoder
 from engine.models.loading import load_trunk
@@ -24,6 +25,8 @@ from engine.models.network import Encoder
 from engine.models.pretrained import ensure_pretrained, weights_available
 from engine.models.trunks import build_trunk
 from engine.models.weights import add_weights, keep_checked, list_weights, remove_weights, weights_info
+from engine.runs.recipe import make_recipe
+from engine.runs.store import RunStore
 
 ARCH = "squeezenet1_1"
 
@@ -204,6 +207,17 @@ def test_pretrained_weights_come_from_the_cache_if_their_hash_is_right(
     (folder / name).write_bytes(b"broken")
     with pytest.raises(UserError, match="damaged"):
         build_encoder(f"torchvision:{ARCH}", 64)
+
+
+def test_the_input_transform_of_pretrained_weights_outlives_a_run(workspace: Path) -> None:
+    recipe = make_recipe({"dataset": "digits", "method": "classification", "image_size": 32})
+    run = RunStore().create(recipe).id
+    trunk = build_trunk("googlenet", 32)
+    save_file(trunk.state_dict(), RunStore().encoder_path(run))
+    info = RunStore().writer(run).encoder_info_path
+    for noted in (False, True):
+        write_json(info, {"arch": "googlenet", "transform_input": noted})
+        assert build_encoder(f"run:{run}", 32).trunk.transform_input is noted
 
 
 def test_a_transformers_positions_are_interpolated_as_torchvision_does() -> None:

@@ -132,6 +132,49 @@ def test_missing_pretrained_weights_are_told_at_once_with_the_choices(
     assert app.button(key="compose.start").disabled
 
 
+def train_briefly(app: AppTest) -> str:
+    """Train two epochs with what the form says; gives the run's id."""
+    app.number_input(key="compose.classification.epochs").set_value(2).run()
+    press(app, "compose.start")
+    run = RunStore().list()[0]
+    assert run.state == "done", run.error
+    return run.id
+
+
+def test_what_a_finished_run_learned_is_a_backbone_for_the_next(workspace: Path) -> None:
+    first = train_briefly(open_page(PAGE, data=make_dataset(name="First *set*").id))
+    RunStore().rename(first, "My <b>run</b>")
+    other = make_dataset(("green", "grey"), name="Second")
+    app = open_page(PAGE, data=other.id)
+    (label,) = [label for label in app.selectbox(key="backbone.arch").options if "First" in label]
+    assert label == "My <b>run</b> · Classification · First *set*"
+    fine(app.selectbox(key="backbone.arch").set_value(f"run:{first}").run())
+    assert r"has trained on images of First \*set\* at 32 px." in words(app)
+    assert "weights of a finished run" in words(app) and "only the head learns" in words(app)
+    second = train_briefly(app)
+    assert RunStore().recipe(second).backbone == f"run:{first}"
+    assert not RunStore().results(second)["random_weights"]
+
+    again = open_page(PAGE, data=other.id, run=second)
+    assert any("of the run My" in str(table.value) for table in again.table)
+    fine(again.button(key="run.again").click().run())
+    assert again.selectbox(key="backbone.arch").value == f"run:{first}"
+
+
+def test_a_backbone_whose_run_was_deleted_is_left_behind(workspace: Path) -> None:
+    dataset = make_dataset()
+    first = train_briefly(open_page(PAGE, data=dataset.id))
+    app = open_page(PAGE, data=dataset.id)
+    fine(app.selectbox(key="backbone.arch").set_value(f"run:{first}").run())
+    second = train_briefly(app)
+    RunStore().remove(first)
+    app = open_page(PAGE, data=dataset.id, run=second)
+    assert any("deleted" in str(table.value) for table in app.table)
+    fine(app.button(key="run.again").click().run())
+    assert app.selectbox(key="backbone.arch").value == "cnn-small"
+    assert any("no run" in toast.value for toast in app.toast)
+
+
 def test_a_preset_fills_the_form(workspace: Path) -> None:
     app = open_page(PAGE, data=make_dataset().id)
     fine(app.selectbox(key="compose.classification.preset").set_value("Tutorial").run())
