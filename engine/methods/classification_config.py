@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar, Literal, Self
-
-from pydantic import model_validator
+from typing import ClassVar, Literal
 
 from engine.methods.config import Scalar, TrainingConfig, setting
 
@@ -97,16 +95,6 @@ class ClassificationConfig(TrainingConfig):
     head_dropout: float = setting(
         0.0, "Share of the features hidden from the head at each step.", more=True, ge=0, le=0.9
     )
-
-    @model_validator(mode="after")
-    def _possible(self) -> Self:
-        # A single epoch may be all warm-up, so that the default does not forbid a quick try.
-        if self.warmup_epochs >= max(2, self.epochs):
-            raise ValueError(
-                f"warmup_epochs must be below epochs ({self.epochs}), got {self.warmup_epochs}: "
-                "train longer or warm up shorter."
-            )
-        return self
 
 
 ClassificationConfig.PRESETS["Tutorial, fine-tuning"] = {

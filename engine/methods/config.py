@@ -67,5 +67,9 @@ class TrainingConfig(BaseModel):
         0.9, "Share of the last step that is kept in the next; used by SGD and LARS.", more=True, ge=0, lt=1
     )
     warmup_epochs: int = setting(
-        1, "Epochs over which the learning rate climbs from near zero.", more=True, ge=0, le=1000
+        1,
+        "Epochs over which the learning rate climbs from near zero; the last epoch is never one of them.",
+        more=True,
+        ge=0,
+        le=1000,
     )

@@ -37,9 +37,9 @@ class Plan:
         """The learning rate of a step, counted from 0 over the whole run.
 
         Climbs linearly over the warm-up, then is constant, falls along half a cosine to zero, or is divided
-        by ten after each third of the rest.
+        by ten after each third of the rest. The last epoch is never warm-up, however long that was to be.
         """
-        warmup = self.warmup_epochs * steps_per_epoch
+        warmup = min(self.warmup_epochs, self.epochs - 1) * steps_per_epoch
         if step < warmup:
             return self.learning_rate * (step + 1) / warmup
         rest = max(1, self.epochs * steps_per_epoch - warmup)

@@ -117,10 +117,9 @@ def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
         parse_config("nope", {})
 
 
-def test_warm_up_is_shorter_than_the_run() -> None:
-    with pytest.raises(UserError, match=r"warmup_epochs must be below epochs \(5\), got 5"):
-        parse_config("classification", {"epochs": 5, "warmup_epochs": 5})
-    assert parse_config("classification", {"epochs": 1}).epochs == 1
+def test_no_length_of_run_forbids_the_usual_warm_up() -> None:
+    assert parse_config("classification", {"epochs": 1}).warmup_epochs == 1
+    assert parse_config("classification", {"epochs": 5, "warmup_epochs": 5}).warmup_epochs == 5
 
 
 def test_registries_configs_and_names_load_without_torch() -> None:

@@ -108,7 +108,6 @@ def test_two_tabs_that_press_start_make_one_run(workspace: Path, waiting: None) 
         ("learning_rate", 0.0, "Learning rate must be within"),
         ("seed", -1, "Seed must be within"),
         ("size.32", 4, "Image size"),
-        ("warmup_epochs", 15, "warmup"),
     ],
 )
 def test_an_impossible_setting_is_told_and_stops_start(

@@ -30,6 +30,14 @@ def test_warm_up_climbs_to_the_full_rate_and_the_cosine_falls_to_zero() -> None:
     assert rates[:14] == sorted(rates[:14]) and rates[14:] == sorted(rates[14:], reverse=True)
 
 
+@pytest.mark.parametrize(("epochs", "warmup", "effective"), [(1, 1, 0), (2, 1, 1), (5, 5, 4), (3, 1000, 2)])
+def test_the_last_epoch_is_never_warm_up(epochs: int, warmup: int, effective: int) -> None:
+    long, short = (plan(epochs=epochs, warmup_epochs=n) for n in (warmup, effective))
+    rates = [long.rate(step, 4) for step in range(4 * epochs)]
+    assert rates == [short.rate(step, 4) for step in range(4 * epochs)]
+    assert max(rates) == 0.5 and rates[4 * effective] == 0.5
+
+
 def test_steps_divide_by_ten_after_each_third_and_constant_stays() -> None:
     p = plan(schedule="step", warmup_epochs=0, epochs=9)
     assert [round(p.rate(epoch * 4, 4), 6) for epoch in range(9)] == [0.5] * 3 + [0.05] * 3 + [0.005] * 3
