@@ -9,6 +9,7 @@ import numpy as np
 import torch
 
 from engine.data.augment import center, stored_size
+from engine.data.pixels import fitted
 from engine.errors import UserError
 from engine.methods import method_class, parse_config
 from engine.methods.method import Method, Task
@@ -60,20 +61,8 @@ def predict(run_id: str, images: Sequence[Image.Image]) -> tuple[tuple[str, ...]
     size = method.task.image_size
     found = []
     for start in range(0, len(images), CHUNK):
-        stored = np.stack([square(image, stored_size(size)) for image in images[start : start + CHUNK]])
+        chunk = images[start : start + CHUNK]
+        stored = np.stack([np.asarray(fitted(image.convert("RGB"), stored_size(size))) for image in chunk])
         with torch.inference_mode():
             found.append(method(center(torch.from_numpy(stored), size)).softmax(1).numpy())
     return method.task.classes, np.concatenate(found) if found else np.zeros((0, len(method.task.classes)))
-
-
-def square(image: Image.Image, side: int) -> np.ndarray:
-    """The centre of an image as a square array, as the stored pixels of a data set are made.
-
-    Returns:
-        (side, side, 3) uint8.
-    """
-    from PIL import Image as Pictures
-    from PIL import ImageOps
-
-    fitted = ImageOps.fit(image.convert("RGB"), (side, side), Pictures.Resampling.BILINEAR)
-    return np.asarray(fitted)
