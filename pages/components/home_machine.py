@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+from pathlib import Path
 
 import streamlit as st
 
@@ -26,9 +27,7 @@ def machine(sets: list[DatasetSummary], runs: list[RunSummary]) -> None:
             f"{count_text(len(runs), 'run')} {size_text(sum(run.bytes or 0 for run in runs))}",
             f"caches {size_text(cache_bytes(str(here.workspace)))}",
         )
-        line(
-            "hard_drive", f"{' · '.join(rows)}; {size_text(shutil.disk_usage(here.workspace).free)} are free."
-        )
+        line("hard_drive", " · ".join(rows) + free_space(here.workspace))
         line(
             "delete",
             "A set or a run is deleted on its page; caches can be deleted from the folder at any time.",
@@ -39,6 +38,15 @@ def machine(sets: list[DatasetSummary], runs: list[RunSummary]) -> None:
 
 def line(icon: str, words: str) -> None:
     st.caption(f":material/{icon}: {words}")
+
+
+def free_space(folder: Path) -> str:
+    """How much the disk of a folder can still take; the folder need not be there yet."""
+    there = next((place for place in (folder, *folder.absolute().parents) if place.exists()), folder)
+    try:
+        return f"; {size_text(shutil.disk_usage(there).free)} are free."
+    except OSError:
+        return "."
 
 
 @st.cache_data(ttl=120, max_entries=4, show_spinner=False)
