@@ -20,7 +20,7 @@ DEFAULT_BACKBONE = "random:cnn-small"
 def add(commands: Commands) -> None:
     parser = command(commands, "train", "train a method on a data set", train)
     _recipe_arguments(parser)
-    parser.add_argument("--name", help="what to call the run")
+    parser.add_argument("--name", help="what to call the run (backbone, mode and data set)")
     parser.add_argument("--detach", action="store_true", help="return at once; the run goes on by itself")
     parser.add_argument("--again", action="store_true", help="train even if this very recipe has been run")
     _recipe_arguments(command(commands, "estimate", "tell what a training would cost on this machine", cost))
@@ -151,7 +151,7 @@ def train(args: argparse.Namespace) -> int:
     if not args.again and (known := store.find(recipe.digest(), frozenset({DONE}))):
         say(f"This recipe has been run before; here is that run. --again trains it anew ({known}).")
         return report(store, known, args.json)
-    run, created = store.create_once(recipe, args.name)
+    run, created = store.create_once(recipe, args.name or usual_name(recipe))
     if not created:
         say(f"This recipe is queued or running already, as run {run}.")
     executor(store).submit(run)
@@ -162,6 +162,17 @@ def train(args: argparse.Namespace) -> int:
             print(f"{run} is {store.get(run).state}: python -m engine runs watch {run}")
         return 0
     return follow(store, run, args.json, stop_on_interrupt=created)
+
+
+def usual_name(recipe: Recipe) -> str:
+    """What a run is called where nobody says: backbone, what learns, and the data set's own name."""
+    from engine.models.backbones import backbone_info
+    from engine.models.encoder import encoder_arch
+    from engine.runs.summary import data_name
+
+    backbone = backbone_info(encoder_arch(recipe.backbone)).title if recipe.backbone else recipe.method
+    mode = str(recipe.config.get("mode") or "").replace("_", " ")
+    return " · ".join(part for part in (backbone, mode, data_name(recipe.dataset)) if part)
 
 
 def cost(args: argparse.Namespace) -> None:

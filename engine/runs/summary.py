@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engine.errors import UserError
 from engine.files import tree_bytes
 from engine.runs import layout
 from engine.runs.recipe import recipe_digest
@@ -146,7 +147,7 @@ def _read(path: str, run_id: str) -> RunSummary:
     epochs = layout.number(progress.get("epochs")) or layout.number(config.get("epochs"))  # type: ignore[union-attr]
     return RunSummary(
         id=run_id,
-        name=name or default_name(method, backbone, dataset),
+        name=name or default_name(method, backbone, data_name(dataset)),
         state=status["state"],
         method=method,
         backbone=backbone,
@@ -170,6 +171,17 @@ def _read(path: str, run_id: str) -> RunSummary:
 def default_name(method: str, backbone: str | None, dataset: str) -> str:
     """What a run is called until somebody names it."""
     return " · ".join(part for part in (method, (backbone or "").rpartition(":")[2], dataset) if part)
+
+
+def data_name(dataset: str) -> str:
+    """What people call a data set; its id where there is none (any more)."""
+    from engine.data.dataset import summarise
+
+    try:
+        found = summarise(dataset)
+    except UserError:
+        return dataset
+    return found.name if found else dataset
 
 
 def _changed(path: str) -> float:

@@ -62,6 +62,7 @@ def test_the_whole_way(shapes: Dataset, capsys: pytest.CaptureFixture[str], tmp_
     assert (code, again[-1]["run"]) == (0, run) and "--again" in err
     code, anew, _ = said(capsys, "train", "classification", "--data", "shapes", *QUICK, "--again")
     assert code == 0 and anew[-1]["run"] != run
+    assert RunStore().get(anew[-1]["run"]).name == "Compact CNN · extract · Shapes"
     for key in ("train_loss", "val_loss", "val_accuracy"):
         assert anew[-1]["metrics"][key] == pytest.approx(told[-1]["metrics"][key], abs=1e-6)
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from engine.data.drawn_sets import build_shapes
 from engine.errors import UserError
 from engine.lock import release, try_lock
 from engine.runs import layout
@@ -72,6 +73,15 @@ def test_a_name_is_kept_as_typed_and_never_becomes_a_path(store: RunStore, name:
     assert [run.name for run in store.list()] == [name[::-1]]
     allowed = set("abcdefghijklmnopqrstuvwxyz0123456789.-")
     assert all(set(path.name) <= allowed for path in store.root.rglob("*"))
+
+
+def test_a_run_without_a_name_is_called_after_its_data_sets_name(store: RunStore) -> None:
+    data = build_shapes("shapes", "My *shapes*", 32, "drawn", images={"train": 6, "val": 6, "test": 0})
+    named, lost, odd = (
+        store.create(recipe().model_copy(update={"dataset": name})).id for name in (data.id, "gone", "../up")
+    )
+    assert store.get(named).name == "classification · cnn-small · My *shapes*"
+    assert store.get(lost).name.endswith(" · gone") and store.get(odd).name.endswith(" · ../up")
 
 
 def test_a_name_too_long_is_refused(store: RunStore) -> None:
