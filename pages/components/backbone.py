@@ -31,6 +31,7 @@ class Download:
     total: int | None = None
     error: str | None = None
     finished: bool = False
+    cancelled: bool = False
 
     def note(self, done: int, total: int | None) -> None:
         self.done, self.total = done, total
@@ -207,7 +208,7 @@ def start_download(arch: str) -> None:
 
     def work() -> None:
         try:
-            ensure_pretrained(arch, state.note)
+            ensure_pretrained(arch, state.note, lambda: state.cancelled)
         except UserError as error:
             state.error = str(error)
         except Exception:  # nothing a download can throw may leave the page waiting for ever
@@ -220,11 +221,16 @@ def start_download(arch: str) -> None:
 
 
 def _progress(arch: str) -> None:
-    state = downloads()[arch]
-    if state.finished:
+    state = downloads().get(arch)
+    if state is None or state.finished:
         st.rerun()
     share = state.done / state.total if state.total else 0.0
-    st.progress(min(1.0, share), text=f"Downloading: {state.done / 1e6:.1f} MB")
+    words = f"Downloading: {state.done / 1e6:.1f} MB" if state.done else "Looking for a way to the network…"
+    st.progress(min(1.0, share), text=words)
+    if st.button("Cancel", icon=":material/close:", key="weights.cancel"):
+        state.cancelled = True
+        downloads().pop(arch, None)  # its thread notices by itself, however long the network keeps it waiting
+        st.rerun()
 
 
 def _own_file(info: BackboneInfo) -> str | None:
