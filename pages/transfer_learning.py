@@ -13,6 +13,7 @@ from engine.models.encoder import encoder_arch
 from pages.components import store
 from pages.components.backbone import Backbone, choose_backbone, choose_weights
 from pages.components.compose import Composer, start_button
+from pages.components.forms import put
 from pages.components.network_preview import preview
 from pages.components.run_view import show_run
 from pages.components.text import md
@@ -115,7 +116,7 @@ def choose_mode(composer: Composer, backbone: Backbone) -> str:
     """What learns; what has learned already starts frozen, and so do networks that are slow to train."""
     frozen = bool(backbone.trained) or not backbone.info.small
     variant = "trained" if backbone.trained else "small" if backbone.info.small else "large"
-    key = composer.own_choice("mode", variant, "extract" if frozen else "everything")
+    key, begin = composer.own_choice("mode", variant, "extract" if frozen else "everything")
     mode = st.segmented_control(
         "What learns",
         list(MODES),
@@ -123,8 +124,10 @@ def choose_mode(composer: Composer, backbone: Backbone) -> str:
         key=key,
         width="stretch",
         required=True,
+        **begin,
     )
     mode = str(mode)
+    composer.remember_choice(key, mode)
     st.caption(MODE_LINES[mode])
     return mode
 
@@ -150,7 +153,7 @@ def run_again(run: str) -> None:
     composer.prefill(dict(recipe.config))
     remember_backbone(recipe.backbone or "")
     composer.remember_size(recipe.image_size)
-    st.session_state[composer.form.key("seed")] = recipe.seed
+    put(composer.form.key("seed"), recipe.seed)
     del st.query_params["run"]
 
 
@@ -163,11 +166,12 @@ def remember_backbone(encoder: str) -> None:
         st.toast(md(str(error)), icon=":material/error:", duration="long")
         return
     chosen = encoder if kind == "run" else arch
-    st.session_state["backbone.chosen"] = st.session_state["backbone.arch"] = chosen
+    st.session_state["backbone.chosen"] = chosen
+    put("backbone.arch", chosen)
     if kind == "file":
         st.session_state[f"weights.file.{arch}"] = value
     if kind != "run":
-        st.session_state[f"weights.{arch}"] = {"torchvision": "pretrained"}.get(kind, kind)
+        put(f"weights.{arch}", {"torchvision": "pretrained"}.get(kind, kind))
 
 
 main()

@@ -13,6 +13,7 @@ from engine.models.backbones import BACKBONES, BackboneInfo
 from engine.models.pretrained import ensure_pretrained, weights_available
 from engine.models.weights import add_weights, list_weights
 from pages.components.charts import parameters_text
+from pages.components.forms import initial, initial_index, put
 from pages.components.text import md
 from pages.components.trained import TrainedEncoder, trained_encoder, trained_encoders
 from pages.components.upload import upload
@@ -79,10 +80,9 @@ def choose_backbone(longest: int) -> Backbone:
             trained[remembered] = found
         if found or remembered in BACKBONES:
             options.append(remembered)
-    if st.session_state.get("backbone.arch") not in options:
-        st.session_state["backbone.arch"] = (
-            remembered if remembered in options else _recommended(front, small)
-        )
+    usual = remembered if remembered in options else _recommended(front, small)
+    if st.session_state.get("backbone.arch", usual) not in options:  # its run was deleted
+        put("backbone.arch", usual)
     chosen = st.selectbox(
         "Backbone",
         options,
@@ -90,6 +90,7 @@ def choose_backbone(longest: int) -> Backbone:
         key="backbone.arch",
         help="The network that turns an image into features: an architecture, or what a finished run of "
         "yours has learned. Type to search.",
+        **initial_index("backbone.arch", usual, options),
     )
     st.session_state["backbone.chosen"] = chosen
     backbone = (
@@ -162,8 +163,7 @@ def choose_weights(backbone: Backbone) -> str | None:
     sources = ["pretrained", "file", "random"] if info.weights_file else ["file", "random"]
     here = bool(info.weights_file) and weights_available(info.arch)
     key = f"weights.{info.arch}"
-    if key not in st.session_state:
-        st.session_state[key] = st.session_state.get(f"{key}.chosen", "pretrained" if here else "random")
+    usual = st.session_state.get(f"{key}.chosen", "pretrained" if here else "random")
     source = st.segmented_control(
         "Weights",
         sources,
@@ -171,6 +171,7 @@ def choose_weights(backbone: Backbone) -> str | None:
         key=key,
         width="stretch",
         required=True,
+        **initial(key, usual, "default"),
     )
     st.session_state[f"{key}.chosen"] = source
     if source == "random":

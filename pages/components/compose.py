@@ -14,7 +14,7 @@ from engine.methods import config_class, parse_config
 from engine.runs.recipe import VERSION, Recipe
 from pages.components import store
 from pages.components.estimate import show_estimate
-from pages.components.forms import ConfigForm, Setting, problem
+from pages.components.forms import ConfigForm, Setting, initial, problem, put
 from pages.components.text import ago, md
 
 SEED_HELP = "Decides every random choice; the same seed repeats the run."
@@ -60,8 +60,8 @@ class Composer:
         for field_name in values.keys() - {setting.name for setting in self.form.settings}:
             self.form.memory[f"prefill.{field_name}"] = values[field_name]
 
-    def own_choice(self, field_name: str, variant: str, default: Any) -> str:
-        """The session key of a setting that the page draws itself: what was prefilled, chosen or usual.
+    def own_choice(self, field_name: str, variant: str, default: Any) -> tuple[str, dict[str, Any]]:
+        """Key and default of a setting that the page draws itself: what was prefilled, chosen or usual.
 
         Args:
             field_name: Of the config.
@@ -71,11 +71,12 @@ class Composer:
         key = self.form.key(f"{field_name}.{variant}")
         prefilled = self.form.memory.pop(f"prefill.{field_name}", None)
         if prefilled is not None:
-            st.session_state[key] = prefilled
-        elif key not in st.session_state:
-            st.session_state[key] = self.form.memory.get(key, default)
-        self.form.memory[key] = st.session_state[key]
-        return key
+            put(key, prefilled)
+        return key, initial(key, self.form.memory.get(key, default), "default")
+
+    def remember_choice(self, key: str, value: Any) -> None:
+        """Keep what the widget at `key` holds while other pages are open."""
+        self.form.memory[key] = value
 
     def size_and_seed(
         self, default_size: int, smallest: int, check: Callable[[int], None]
@@ -94,7 +95,7 @@ class Composer:
         with left:
             key = self.form.key(f"size.{default_size}")
             if "offered_size" in self.form.memory:
-                st.session_state[key] = self.form.memory.pop("offered_size")
+                put(key, self.form.memory.pop("offered_size"))
             chosen_size = self._number(size, f"size.{default_size}")
         with right:
             chosen_seed = self._number(SEED, "seed")
@@ -111,9 +112,8 @@ class Composer:
 
     def _number(self, setting: Setting, key: str) -> int:
         key = self.form.key(key)
-        if key not in st.session_state:
-            st.session_state[key] = self.form.memory.get(key, setting.default)
-        value = st.number_input(setting.title, step=1, format="%d", key=key, help=setting.help)
+        begin = initial(key, self.form.memory.get(key, setting.default))
+        value = st.number_input(setting.title, step=1, format="%d", key=key, help=setting.help, **begin)
         self.form.memory[key] = value
         sentence = problem(setting, value)
         if sentence:
@@ -208,4 +208,4 @@ def _already(run: str, recipe: Recipe, composer: Composer) -> None:
 
 
 def _reseed(composer: Composer) -> None:
-    st.session_state[composer.form.key("seed")] = secrets.randbelow(10_000)
+    put(composer.form.key("seed"), secrets.randbelow(10_000))

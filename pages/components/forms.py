@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, get_args, get_origin
 
@@ -135,6 +135,33 @@ def problem(setting: Setting, value: Any) -> str | None:
     return None
 
 
+PUT = "forms.put"  # keys whose values were put since their widgets were last drawn
+
+
+def put(key: str, value: Any) -> None:
+    """Change what the widget at `key` shows."""
+    st.session_state[key] = value
+    st.session_state.setdefault(PUT, set()).add(key)
+
+
+def initial(key: str, value: Any, name: str = "value") -> dict[str, Any]:
+    """The argument with which a widget begins: what it holds already, else `value`.
+
+    A browser may never show the first of two page runs that follow each other closely. It then begins with
+    the widget's own default, and sends that back as if somebody had chosen it; so the default is always what
+    the session holds. A value that was just put needs none: it is sent as a change.
+
+    Args:
+        key: Of the widget.
+        value: Where the session holds nothing yet.
+        name: What the widget calls its default.
+    """
+    if key in st.session_state.get(PUT, ()):
+        st.session_state[PUT].discard(key)
+        return {}
+    return {name: st.session_state[key] if key in st.session_state else value}
+
+
 class ConfigForm:
     """A form that remembers: its values live in the session under its name, across pages and reruns."""
 
@@ -152,7 +179,7 @@ class ConfigForm:
         for setting in self.settings:
             value = values.get(setting.name, setting.default)
             self.memory[setting.name] = value
-            st.session_state[self.key(setting.name)] = value
+            put(self.key(setting.name), value)
 
     def draw(self, hide: Callable[[str], bool] = lambda name: False) -> dict[str, Any]:
         """Draw all fields and return their values; `problems` then holds a sentence per impossible one.
@@ -188,9 +215,7 @@ class ConfigForm:
 
     def _field(self, setting: Setting) -> Any:
         key = self.key(setting.name)
-        if key not in st.session_state:
-            st.session_state[key] = _fitting(setting, self.memory.get(setting.name, setting.default))
-        value = _widget(setting, key)
+        value = _widget(setting, key, _fitting(setting, self.memory.get(setting.name, setting.default)))
         self.memory[setting.name] = value
         sentence = problem(setting, value)
         if sentence:
@@ -209,29 +234,51 @@ def _fitting(setting: Setting, value: Any) -> Any:
     return value
 
 
-def _widget(setting: Setting, key: str) -> Any:
+def _widget(setting: Setting, key: str, value: Any) -> Any:
     label, tip = md(setting.title), md(setting.help) or None
-    if setting.kind == "bool":
-        return st.toggle(label, key=key, help=tip)
     if setting.kind == "choice":
-        return _choice(setting, label, tip, key)
+        return _choice(setting, label, tip, key, value)
+    begin = initial(key, value)
+    if setting.kind == "bool":
+        return st.toggle(label, key=key, help=tip, **begin)
     if setting.kind == "int":
-        return int(st.number_input(label, step=1, format="%d", key=key, help=tip))
+        return int(st.number_input(label, step=1, format="%d", key=key, help=tip, **begin))
     if setting.kind == "float":
-        return float(st.number_input(label, step=_step(setting), format="%g", key=key, help=tip))
-    return st.text_input(label, key=key, help=tip, max_chars=200)
+        return float(st.number_input(label, step=_step(setting), format="%g", key=key, help=tip, **begin))
+    return st.text_input(label, key=key, help=tip, max_chars=200, **begin)
 
 
-def _choice(setting: Setting, label: str, tip: str | None, key: str) -> Any:
+def _choice(setting: Setting, label: str, tip: str | None, key: str, value: Any) -> Any:
     def show(choice: Any) -> str:
         return str(setting.labels.get(str(choice), str(choice).replace("_", " ").capitalize()))
 
     letters = sum(len(show(choice)) for choice in setting.choices)
     if len(setting.choices) <= SEGMENTS and letters <= SEGMENT_LETTERS:
+        begin = initial(key, value, "default")
         return st.segmented_control(
-            label, setting.choices, format_func=show, key=key, help=tip, width="stretch", required=True
+            label,
+            setting.choices,
+            format_func=show,
+            key=key,
+            help=tip,
+            width="stretch",
+            required=True,
+            **begin,
         )
-    return st.selectbox(label, setting.choices, format_func=show, key=key, help=tip)
+    return st.selectbox(
+        label,
+        setting.choices,
+        format_func=show,
+        key=key,
+        help=tip,
+        **initial_index(key, value, setting.choices),
+    )
+
+
+def initial_index(key: str, value: Any, options: Sequence[Any]) -> dict[str, Any]:
+    """As `initial`, for a select."""
+    begin = initial(key, value)
+    return {"index": options.index(begin["value"])} if begin else {}
 
 
 def _step(setting: Setting) -> float:

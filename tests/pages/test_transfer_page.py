@@ -174,6 +174,16 @@ def test_a_backbone_whose_run_was_deleted_is_left_behind(workspace: Path) -> Non
     assert any("no run" in toast.value for toast in app.toast)
 
 
+def test_a_browser_that_missed_the_first_page_run_begins_with_the_same_values(workspace: Path) -> None:
+    app = open_page(PAGE, data=make_dataset().id)
+    for _ in range(2):
+        fields = {field.key: field.proto for field in app.number_input}
+        for name, value in (("epochs", 15), ("batch_size", 64), ("learning_rate", 0.003), ("size.32", 32)):
+            proto = fields[f"compose.classification.{name}"]
+            assert proto.default == value and not proto.set_value
+        fine(app.run())
+
+
 def test_a_preset_fills_the_form(workspace: Path) -> None:
     app = open_page(PAGE, data=make_dataset().id)
     fine(app.selectbox(key="compose.classification.preset").set_value("Tutorial").run())
