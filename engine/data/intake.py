@@ -134,7 +134,7 @@ def check_fractions(val_fraction: float, test_fraction: float) -> None:
     for what, value in (("validation", val_fraction), ("test", test_fraction)):
         if not 0 <= value <= 0.9:
             raise UserError(f"The {what} share must be between 0 and 0.9, got {value}.")
-    if not val_fraction + test_fraction <= 0.9:
+    if not round(val_fraction + test_fraction, 9) <= 0.9:  # 0.34 + 0.56 is a little more in floats
         raise UserError("Validation and test together may take at most 0.9 of the images.")
 
 
@@ -280,10 +280,13 @@ def make_splits(
 def notes_on(layout: Layout, codes: np.ndarray, order: np.ndarray) -> list[str]:
     """What the reader should know before training on it."""
     notes = []
-    if layout.classes and not np.any(codes[order] == VAL):
-        notes.append("No class has two images to spare for validation, so nothing can be measured.")
     used = np.bincount(layout.labels[order][layout.labels[order] >= 0], minlength=len(layout.classes))
+    if layout.classes and not np.any(codes[order] == VAL):
+        spare = used.max(initial=0) > 1
+        why = "There is no validation split" if spare else "No class has two images to spare for validation"
+        notes.append(f"{why}, so nothing can be measured.")
     single = int((used == 1).sum())
     if single:
-        notes.append(f"{single:,} classes have a single image, which is in train.")
+        have = "class has" if single == 1 else "classes have"
+        notes.append(f"{single:,} {have} a single image, which is in train.")
     return notes

@@ -46,15 +46,10 @@ def stratified(
 
 
 def _cut(keys: list[bytes], fraction: float) -> int:
-    """How many of the sorted keys to take, moved so that equal keys are not parted where that can be."""
+    """How many of the sorted keys to take, moved as little as keeps equal keys together where that can be."""
     n = len(keys)
     if n < 2:
         return 0
     cut = min(max(1, round(n * fraction)), n - 1)
-    for end in range(cut, n):  # equal keys: up to the next border, or down to the one before
-        if keys[end] != keys[end - 1]:
-            return end
-    for end in range(cut, 0, -1):
-        if keys[end] != keys[end - 1]:
-            return end
-    return cut
+    borders = [end for end in range(1, n) if keys[end] != keys[end - 1]]
+    return min(borders, key=lambda end: abs(end - cut), default=cut)
