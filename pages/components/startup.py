@@ -7,6 +7,7 @@ import importlib
 import logging
 import sys
 import threading
+import time
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any
@@ -19,6 +20,7 @@ from engine.lock import try_lock
 from engine.settings import Settings, settings
 
 RECONCILE_SECONDS = 20
+TORCH_AFTER_SECONDS = 3
 BUILT_AT_FIRST_START = ("shapes", "digits")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 log = logging.getLogger("replab")
@@ -99,8 +101,14 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 
 def warm_up() -> None:
-    """Load what the first pages need, then torch, while the first visitor reads."""
-    for name in ("pandas", "pyarrow.parquet", "plotly.graph_objects", "torch", "torchvision"):
+    """Load what the first page needs at once, and torch only when that page is likely to stand.
+
+    Imports take turns with the pages for the interpreter: torch at once would double the first paint.
+    """
+    for name in ("pandas", "pyarrow.parquet", "plotly.graph_objects"):
+        quietly(lambda name=name: importlib.import_module(name))
+    time.sleep(TORCH_AFTER_SECONDS)
+    for name in ("torch", "torchvision"):
         quietly(lambda name=name: importlib.import_module(name))
 
 
