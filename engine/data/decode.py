@@ -71,7 +71,7 @@ class Inspected:
 
 
 def open_image(data: bytes, at_least: int | None = None) -> Image.Image:
-    """Decode an image file to RGB, upright, transparency laid on white.
+    """Decode an image file to RGB, upright, transparency laid on white; pixels and nothing else.
 
     Args:
         data: The file's bytes.
@@ -84,9 +84,9 @@ def open_image(data: bytes, at_least: int | None = None) -> Image.Image:
     with _guarded():
         image = _open_header(data)
         if image.width * image.height <= BIG:
-            return _upright(_decode_rgb(image, at_least), image)
+            return _bare(_upright(_decode_rgb(image, at_least), image))
         with BIG_GATE:
-            return _upright(_decode_rgb(image, at_least), image)
+            return _bare(_upright(_decode_rgb(image, at_least), image))
 
 
 def inspect(data: bytes) -> Inspected:
@@ -201,13 +201,16 @@ def value_range(image: Image.Image) -> tuple[float, float] | None:
     """The values of a 16-bit, integer or float image shown as black and white; None for 8-bit modes.
 
     Whole numbers are read as the smallest of 8, 10, 12 or 16 bits that holds the largest of them (scientific
-    cameras keep 10 or 12 bits in 16); floats as 0 to 1 or 0 to 255 if they fit, else from least to greatest.
+    cameras keep 10 or 12 bits in 16); floats as 0 to 1 or 0 to 255 if they fit. Others, and whole numbers
+    below 0, are read from least to greatest.
     """
     if image.mode[0] not in "IF":
         return None
     values = np.asarray(image)
     if image.mode[0] == "I":
-        top = int(values.max())
+        least, top = int(values.min()), int(values.max())
+        if least < 0:
+            return float(least), float(max(top, least + 1))
         for bits in (8, 10, 12, 16):
             if top < 1 << bits:
                 return 0.0, float((1 << bits) - 1)
@@ -275,3 +278,9 @@ def _orientation(image: Image.Image) -> int:
 def _upright(pixels: Image.Image, source: Image.Image) -> Image.Image:
     turn = _orientation(source)
     return pixels.transpose(TURNS[turn]) if turn in TURNS else pixels
+
+
+def _bare(pixels: Image.Image) -> Image.Image:
+    """Without comment, colour profile or place: Pillow's save would write some of them into the next file."""
+    pixels.info = {}
+    return pixels

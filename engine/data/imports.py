@@ -7,7 +7,7 @@ import os
 import subprocess
 import sys
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ REQUEST, STATUS, STOP, LOCK, LOG = "request.json", "status.json", "stop", "lock"
 UNDER_WAY = ("queued", "running")
 GRACE = 20.0  # seconds a new import may be without its process: that one is being started
 MOST_AT_ONCE = 4
+INTERRUPTED = "The import was interrupted, and nothing was kept: add it again."
 _children: list[subprocess.Popen[bytes]] = []  # kept only to be reaped
 
 
@@ -38,7 +39,7 @@ class ImportStatus:
         done: Steps done.
         total: Steps in all, if known.
         note: More to show.
-        error: One sentence, if it failed.
+        error: One sentence, if it failed or was interrupted.
         dataset: Id of the new data set, once it is done.
     """
 
@@ -137,7 +138,7 @@ def import_status(import_id: str) -> ImportStatus:
         status = _read(folder, request)  # it may have ended between the two looks
         starting = status.state == "queued" and abs(time.time() - status.started) < GRACE
         if status.state in UNDER_WAY and not starting:
-            status = ImportStatus(**{**asdict(status), "state": "interrupted"})
+            status = replace(status, state="interrupted", error=INTERRUPTED)
     return status
 
 

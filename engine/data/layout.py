@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import unicodedata
 from collections import Counter
 from collections.abc import Sequence
@@ -22,6 +23,7 @@ SPLIT_WORDS = {
     "testing": "test",
 }
 IGNORED = {"__macosx", "thumbs.db", "desktop.ini", "$recycle.bin", "system volume information", "@eadir"}
+UNPRINTABLE = re.compile("[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]")
 MAX_PATH = 1000  # characters of a name worth keeping
 EXPECTED = "expected train/class/image, class/image, or images alone"
 NO_FOLDER = "it lies beside the class folders, not in one"
@@ -47,9 +49,14 @@ class Layout:
 
 
 def readable(name: str) -> str:
-    """A name as text that can be stored and compared: valid Unicode, composed, forward slashes."""
+    """A name as one line of text to store and compare: valid Unicode, composed, forward slashes.
+
+    Characters that break lines, drive terminals or turn the reading direction are spelled out, so that two
+    names that differ still do.
+    """
     text = name.encode("utf-8", "surrogatepass").decode("utf-8", "replace")
-    return unicodedata.normalize("NFC", text).replace("\\", "/")
+    text = unicodedata.normalize("NFC", text).replace("\\", "/")
+    return UNPRINTABLE.sub(lambda found: f"<U+{ord(found[0]):04X}>", text)
 
 
 def is_ignored(name: str) -> bool:

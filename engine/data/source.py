@@ -38,13 +38,21 @@ class Meter:
     def __init__(self) -> None:
         self.limits = settings()
         self.entries = 0
+        self.folders = 0
         self.bytes = 0
 
     def entry(self) -> None:
         self.entries += 1
-        if self.entries > self.limits.max_entries:
+        self._refuse_many(self.entries, "files")
+
+    def folder(self) -> None:
+        self.folders += 1
+        self._refuse_many(self.folders, "folders")
+
+    def _refuse_many(self, count: int, what: str) -> None:
+        if count > self.limits.max_entries:
             raise UserError(
-                f"The set holds more than {self.limits.max_entries:,} files, which is the limit: "
+                f"The set holds more than {self.limits.max_entries:,} {what}, which is the limit: "
                 "use fewer images, or ask whoever runs this server to raise it."
             )
 

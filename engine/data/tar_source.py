@@ -54,8 +54,11 @@ class TarSource(Source):
 
             try:
                 for member in tar_stream.members(take):
-                    self.meter.entry()
-                    yield self._read(member, wanted)
+                    if member.kind == "folder":
+                        self.meter.folder()
+                    else:
+                        self.meter.entry()
+                        yield self._read(member, wanted)
             except (EOFError, OSError, zlib.error, lzma.LZMAError, ValueError, tar_stream.BadTar) as error:
                 if isinstance(error, UserError) or getattr(error, "errno", None):
                     raise

@@ -12,8 +12,11 @@ from dataclasses import dataclass
 
 HEADER = 512
 MAX_EXTENDED = 1024 * 1024  # bytes of one extended header
+MAX_RECORDS = 1000  # in one of them
+MAX_IN_A_ROW = 8  # extended headers before one member; four kinds are known
 SKIP_BLOCK = 1024 * 1024
 FILE_TYPES = b"0\0" + b"7"
+SPARSE = "GNU.sparse"
 FOLDER, LONG_NAME, LONG_LINK, PAX, PAX_GLOBAL = b"5", b"L", b"K", b"xX", b"g"
 
 
@@ -23,11 +26,11 @@ class BadTar(ValueError):
 
 @dataclass
 class Member:
-    """One member that is not a folder.
+    """One member.
 
     Attributes:
         name: As written; bytes that are not UTF-8 are replaced.
-        kind: "file", or "other" for links, devices and sparse files.
+        kind: "file", "folder", or "other" for links, devices and sparse files.
         size: Bytes, by the header.
         read: Gives them; only until the next member is asked for, and only once.
     """
@@ -50,7 +53,7 @@ def is_header(block: bytes) -> bool:
 
 
 def members(take: Callable[[int], bytes]) -> Iterator[Member]:
-    """Every member but folders.
+    """Every member, in order.
 
     Args:
         take: Gives the next bytes of the unpacked archive, fewer only at its end.
@@ -60,6 +63,7 @@ def members(take: Callable[[int], bytes]) -> Iterator[Member]:
         EOFError: It is cut short.
     """
     extended: dict[str, str] = {}
+    in_a_row = 0
     while True:
         block = take(HEADER)
         if not block.strip(b"\0"):
@@ -69,26 +73,34 @@ def members(take: Callable[[int], bytes]) -> Iterator[Member]:
         kind = block[156:157]
         size = _number(block[124:136])
         if kind in PAX or kind in (LONG_NAME, LONG_LINK, PAX_GLOBAL):
-            if size > MAX_EXTENDED:
+            in_a_row += 1
+            if size > MAX_EXTENDED or in_a_row > MAX_IN_A_ROW:
                 raise BadTar
             _extend(extended, kind, _exactly(take, size))
             _skip(take, -size % HEADER)
             continue
         size = _size(extended.get("size"), size)
         name = extended.get("path") or _name(block)
-        sparse = kind == b"S" or any(key.startswith("GNU.sparse") for key in extended)
-        if kind not in FILE_TYPES and kind != b"S":
-            size = 0 if kind in b"123456" else size  # links and devices have no content
+        if kind in b"123456":
+            size = 0  # links, devices and folders have no content
+        more = kind == b"S" and block[482]
+        while more:  # the map of a sparse file goes on in blocks that no size counts
+            more = _exactly(take, HEADER)[504]
         left = [size]
 
         def read(left: list[int] = left) -> bytes:
             count, left[0] = left[0], 0
             return _exactly(take, count)
 
-        if kind != FOLDER and not (kind in FILE_TYPES and name.endswith("/")):
-            yield Member(name, "file" if kind in FILE_TYPES and not sparse else "other", size, read)
+        yield Member(name, _kind(kind, name, SPARSE in extended), size, read)
         _skip(take, left[0] + -size % HEADER)
-        extended = {}
+        extended, in_a_row = {}, 0
+
+
+def _kind(kind: bytes, name: str, sparse: bool) -> str:
+    if kind == FOLDER or (kind in FILE_TYPES and name.endswith("/")):
+        return "folder"
+    return "file" if kind in FILE_TYPES and not sparse else "other"
 
 
 def _number(field: bytes) -> int:
@@ -122,14 +134,19 @@ def _extend(extended: dict[str, str], kind: bytes, data: bytes) -> None:
         extended["path"] = data.split(b"\0", 1)[0].decode("utf-8", "replace")
     elif kind in PAX:
         for key, value in _records(data):
-            if key in ("path", "size") or key.startswith("GNU.sparse"):
+            if key in ("path", "size"):
                 extended[key] = value
+            elif key.startswith(SPARSE):
+                extended[SPARSE] = ""  # that there are any is all one must know
 
 
 def _records(data: bytes) -> Iterator[tuple[str, str]]:
     """The records of an extended header: length, space, key=value, line feed."""
-    place = 0
+    place = count = 0
     while place < len(data) and data[place]:
+        count += 1
+        if count > MAX_RECORDS:
+            raise BadTar
         space = data.find(b" ", place, place + 10)
         if space < 0 or not data[place:space].isdigit():
             raise BadTar

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-import os
+import io
 import stat
 import struct
 import zipfile
@@ -15,6 +15,7 @@ from engine.errors import UserError
 from engine.settings import settings
 
 ZIP_METHODS = (zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED)  # zipfile reads the others without a bound on memory
+FOLDER_ENDS = ("/", "\\")  # Windows tools write the second
 
 
 class ZipSource(Source):
@@ -22,43 +23,21 @@ class ZipSource(Source):
 
     def __init__(self, path: Path) -> None:
         super().__init__(path)
-        self._refuse_long_directory()
+        self.file = _CountedDirectory(path)
         try:
-            self.archive = zipfile.ZipFile(path)
+            self.archive = zipfile.ZipFile(self.file)
+            self.file.counting = False
+            self.members = [
+                info for info in self.archive.infolist() if not _zip_name(info).endswith(FOLDER_ENDS)
+            ]
+            self._refuse_overlaps()
+        except UserError:
+            self.file.close()
+            raise
         except (zipfile.BadZipFile, OSError, ValueError, NotImplementedError, struct.error, RuntimeError):
+            self.file.close()
             raise UserError(DAMAGED) from None
-        self.members = [info for info in self.archive.infolist() if not info.is_dir()]
         self.total = len(self.members)
-        self._refuse_overlaps()
-
-    def _refuse_long_directory(self) -> None:
-        """Count the entries before zipfile makes an object of each."""
-        limit = settings().max_entries
-        with open(self.path, "rb") as file:
-            size = file.seek(0, os.SEEK_END)
-            file.seek(max(0, size - 66_000))
-            tail = file.read()
-            place = tail.rfind(b"PK\x05\x06")
-            if place < 0 or len(tail) - place < 22:
-                raise UserError(DAMAGED)
-            length = int.from_bytes(tail[place + 12 : place + 16], "little")
-            wide = tail.rfind(b"PK\x06\x06", 0, place)
-            end = size - len(tail) + place
-            if wide >= 0 and length == 0xFFFFFFFF and len(tail) - wide >= 56:
-                length = int.from_bytes(tail[wide + 40 : wide + 48], "little")
-                end = size - len(tail) + wide
-            file.seek(max(0, end - length))
-            count = 0
-            while count <= 2 * limit:  # folders count too, so allow as many again
-                head = file.read(46)
-                if len(head) < 46 or head[:4] != b"PK\x01\x02":
-                    return
-                count += 1
-                file.seek(sum(struct.unpack("<HHH", head[28:34])), os.SEEK_CUR)
-        raise UserError(
-            f"The archive lists more than {limit:,} files, which is the limit: use fewer images, or ask "
-            "whoever runs this server to raise it."
-        )
 
     def _refuse_overlaps(self) -> None:
         """Members that share bytes are how a small zip unpacks to petabytes."""
@@ -72,7 +51,7 @@ class ZipSource(Source):
                 )
 
     def entries(self, wanted: Wanted) -> Iterator[Entry]:
-        with self.archive:
+        with self.file:
             for info in self.members:
                 self.meter.entry()
                 self.done += 1
@@ -111,6 +90,27 @@ class ZipSource(Source):
         ):
             return Entry(name, None, "it is damaged in the archive")
         return Entry(name, b"".join(parts))
+
+
+class _CountedDirectory(io.BufferedReader):
+    """A zip file that counts the entries of its directory before zipfile makes an object of each.
+
+    It counts what zipfile reads, so no second opinion on where the directory lies can be wrong.
+    """
+
+    def __init__(self, path: Path) -> None:
+        super().__init__(io.FileIO(path))
+        self.counting = True
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(size)
+        limit = settings().max_entries
+        if self.counting and data.count(b"PK\x01\x02") > 2 * limit:  # folders count too: as many again
+            raise UserError(
+                f"The archive lists more than {limit:,} files, which is the limit: use fewer images, or ask "
+                "whoever runs this server to raise it."
+            )
+        return data
 
 
 def _zip_name(info: zipfile.ZipInfo) -> str:
