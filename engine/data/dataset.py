@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, field
-from functools import cached_property
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any
 
@@ -187,7 +188,18 @@ def list_datasets() -> list[DatasetSummary]:
 
 def summarise(dataset_id: str) -> DatasetSummary | None:
     """The card of one data set; None if there is none or its dataset.json cannot be read."""
-    info = files.read_json(settings().datasets / files.check_id(dataset_id, "data set id") / INFO)
+    path = settings().datasets / files.check_id(dataset_id, "data set id") / INFO
+    try:
+        found = os.stat(path)
+    except OSError:
+        return None
+    return _summary(dataset_id, path, (found.st_ino, found.st_mtime_ns, found.st_size))
+
+
+@lru_cache(maxsize=4096)
+def _summary(dataset_id: str, path: Path, stamp: tuple[int, int, int]) -> DatasetSummary | None:
+    """What the file says; read again once its stamp is another, for files are replaced and never changed."""
+    info = files.read_json(path)
     try:
         return DatasetSummary(
             id=dataset_id,

@@ -203,8 +203,16 @@ class RunStore:
         return self.folder(run_id) / layout.ENCODER
 
     def encoder_info(self, run_id: str) -> dict[str, Any]:
-        """What the encoder of this run is (architecture, width, image size …); empty if there is none."""
-        return layout.load_json(self.folder(run_id) / layout.ENCODER_INFO)[0]
+        """What the encoder of this run is (architecture, width, image size …); empty if there is none.
+
+        Raises:
+            UserError: There is no run with this id.
+        """
+        folder = self.root / check_id(run_id, "run id")
+        info = layout.load_json(folder / layout.ENCODER_INFO)[0]
+        if not info and not folder.is_dir():  # asked of every run: looking first would cost twice as much
+            raise UserError(f"There is no run {run_id}: it may have been deleted.")
+        return info
 
     def size(self, run_id: str) -> int:
         """Disk used by the run, now."""

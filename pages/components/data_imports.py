@@ -82,7 +82,7 @@ def _ended(status: ImportStatus) -> None:
     words = {
         "failed": status.error or "It could not be imported.",
         "stopped": "The import was stopped; nothing was kept.",
-        "interrupted": "The import was interrupted, and nothing was kept: add it again.",
+        "interrupted": status.error or "",
     }
     with st.container(border=True, key=f"import-{status.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):

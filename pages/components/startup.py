@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import importlib
 import logging
 import sys
@@ -20,7 +21,7 @@ from engine.lock import try_lock
 from engine.settings import Settings, settings
 
 RECONCILE_SECONDS = 20
-TORCH_AFTER_SECONDS = 3
+WARM_UP_AFTER_SECONDS = 3
 BUILT_AT_FIRST_START = ("shapes", "digits")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
 log = logging.getLogger("replab")
@@ -101,15 +102,20 @@ async def lifespan(app: Any) -> AsyncIterator[None]:
 
 
 def warm_up() -> None:
-    """Load what the first page needs at once, and torch only when that page is likely to stand.
+    """Load the large libraries that other pages need, once the first page is likely to stand.
 
-    Imports take turns with the pages for the interpreter: torch at once would double the first paint.
+    Imports take turns with the pages for the interpreter: at once they would double the first paint.
     """
-    for name in ("pandas", "pyarrow.parquet", "plotly.graph_objects"):
+    load()
+    time.sleep(WARM_UP_AFTER_SECONDS)
+    load("pandas", "pyarrow.parquet", "plotly.graph_objects", "torch", "torchvision")
+
+
+def load(*names: str) -> None:
+    """Import modules for good: Streamlit collects garbage after each script, and need not look at theirs."""
+    for name in names:
         quietly(lambda name=name: importlib.import_module(name))
-    time.sleep(TORCH_AFTER_SECONDS)
-    for name in ("torch", "torchvision"):
-        quietly(lambda name=name: importlib.import_module(name))
+    gc.freeze()
 
 
 def prepare() -> None:
