@@ -194,8 +194,8 @@ def browse(url: str, started: float, switches: int) -> tuple[float, list[float]]
     from playwright.sync_api import sync_playwright
 
     times = []
+    opening = time.perf_counter()  # of the driver and the browser, which a person has open already
     with sync_playwright() as playwright:
-        opening = time.perf_counter()
         browser = playwright.chromium.launch(
             executable_path="/usr/bin/chromium", args=["--no-sandbox", "--disable-gpu"]
         )
