@@ -51,6 +51,8 @@ def ours(folder: Path, epochs: int) -> dict[str, float]:
     from engine.data.intake import add_dataset
 
     dataset = add_dataset(folder)
+    import torchvision  # noqa: F401  (the peer's clock starts after its imports too)
+
     from engine.runs.recipe import check_recipe, make_recipe
     from engine.runs.store import RunStore
     from engine.training.carry_out import carry_out

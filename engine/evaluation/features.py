@@ -44,6 +44,7 @@ def cached_features(
     copy: int = 0,
     seed: int = 0,
     rows: np.ndarray | None = None,
+    low_precision: bool = False,
     progress: Progress | None = None,
     stop: Callable[[], bool] | None = None,
 ) -> np.ndarray | None:
@@ -59,6 +60,8 @@ def cached_features(
         copy: Number of the augmented copy.
         seed: Of the random view.
         rows: (n,) the images wanted; the others stay zero. All, if None.
+        low_precision: Multiply in bfloat16; for ResNet-18 at 224 px features move by about 0.5 % of their
+            length.
         progress: Called with images done and in all.
         stop: Asked after each batch.
 
@@ -75,6 +78,7 @@ def cached_features(
         "for_head": for_head,
         "view": [repr(view), copy, seed] if random else None,
         "rows": None if rows is None else hashlib.sha256(rows.tobytes()).hexdigest(),
+        **({"precision": "bfloat16"} if low_precision else {}),
     }
     key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:40]
     path = settings().cache / "features" / f"{key}.npy"
@@ -86,7 +90,7 @@ def cached_features(
     draws = (view, mixed(seed, copy)) if view is not None and random else None
     temporary = path.with_name(f".{key}.{os.getpid()}.{secrets.token_hex(3)}.tmp")
     try:
-        if not _compute(encoder, pixels, wanted, for_head, draws, temporary, progress, stop):
+        if not _compute(encoder, pixels, wanted, for_head, draws, low_precision, temporary, progress, stop):
             return None
         replace(temporary, path)
     finally:
@@ -107,6 +111,7 @@ def _compute(
     rows: np.ndarray,
     for_head: bool,
     draws: tuple[View, torch.Generator] | None,
+    low_precision: bool,
     path: Path,
     progress: Progress | None,
     stop: Callable[[], bool] | None,
@@ -124,7 +129,9 @@ def _compute(
         images = torch.from_numpy(np.ascontiguousarray(pixels[some])).to(device)
         x = augment(images, *_view_args(draws, size)) if draws else center(images, size)
         x = x.contiguous(memory_format=torch.channels_last)
-        features = (encoder.head_features(x) if for_head else encoder(x)).float().cpu().contiguous().numpy()
+        with torch.autocast(device.type, torch.bfloat16, enabled=low_precision):
+            found = encoder.head_features(x) if for_head else encoder(x)
+        features = found.float().cpu().contiguous().numpy()
         if out is None:
             shape = (len(pixels), *features.shape[1:])
             out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)

@@ -61,6 +61,7 @@ class _Training:
         self.plan = Plan.of(self.config)
         self.device = machine.choose_device()
         machine.prepare(self.device)
+        self.low = machine.fast_bfloat16(self.device.type)
         self.dataset: Dataset = open_dataset(recipe.dataset)
         self.splits = splits_of(recipe, self.dataset)
         self.notes = notes_on(self.dataset, self.splits, self.plan.batch_size)
@@ -76,8 +77,7 @@ class _Training:
         method = self._method()
         self._read_pixels()
         sources = self._sources(method)
-        low = not method.reads_features and machine.fast_bfloat16(self.device.type)
-        self.writer.environment(machine.environment(self.device, low))
+        self.writer.environment(machine.environment(self.device, self.low))
         self.shown = pinned(self.splits["val"].labels)
         result = fit(
             method,
@@ -86,7 +86,7 @@ class _Training:
             self.plan,
             self.writer,
             seed=self.recipe.seed,
-            low_precision=low,
+            low_precision=self.low and not method.reads_features,
             on_epoch=self._frame,
         )
         if result.stopped:
@@ -176,6 +176,7 @@ class _Training:
                 copy=copy,
                 seed=self.recipe.seed,
                 rows=self.splits["train"].index if copy else None,
+                low_precision=self.low,
                 progress=tell,
                 stop=self.writer.stop_requested,
             )

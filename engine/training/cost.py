@@ -114,6 +114,7 @@ def _timings(
         for part in (
             arch, recipe.image_size, recipe.method, mode, recipe.config.get("augment"), plan.optimizer, batch,
             machine.name(device), torch.get_num_threads(), torch.__version__,
+            machine.fast_bfloat16(device.type),
         )
     )  # fmt: skip
     path = settings().cache / "timings.json"
@@ -134,21 +135,23 @@ def _measure(method: Method, plan: Plan, batch: int, size: int, device: torch.de
     source = PixelSource(stored, np.arange(images), labels, size, method.views, images, 0, device)
     idle = _memory()
 
+    low = machine.fast_bfloat16(device.type)
+
     @torch.inference_mode()
     def forward() -> None:
         (plain,) = source.plain()
-        method.backbone.head_features(plain.views[0])
+        with torch.autocast(device.type, torch.bfloat16, enabled=low and method.reads_features):
+            method.backbone.head_features(plain.views[0])
 
     method.eval()
     forward_seconds = _seconds(forward) / images
     step = _step_on_features(method, source) if method.reads_features else _step_on_images(method, source)
     method.train()
     optimizer = build_optimizer(method, plan)
-    low = not method.reads_features and machine.fast_bfloat16(device.type)
 
     def train() -> None:
         optimizer.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, enabled=low):
+        with torch.autocast(device.type, torch.bfloat16, enabled=low and not method.reads_features):
             loss = method.training_step(step()).loss
         loss.backward()
         optimizer.step()

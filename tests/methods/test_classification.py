@@ -128,6 +128,16 @@ def test_cached_features_and_head_equal_the_whole_network(workspace: Path, arch:
     assert found.shape[1] == method.backbone.width
 
 
+@pytest.mark.parametrize("arch", FRONT)
+def test_features_in_low_precision_are_kept_apart_and_near(workspace: Path, arch: str) -> None:
+    encoder = build_encoder(f"random:{arch}", 64, 0)
+    pixels = np.random.default_rng(0).integers(0, 256, (5, 64, 64, 3), dtype=np.uint8)
+    full = np.array(cached_features(encoder, pixels, "f"), dtype=np.float64)
+    low = np.array(cached_features(encoder, pixels, "f", low_precision=True), dtype=np.float64)
+    error = np.linalg.norm(low - full, axis=1) / np.linalg.norm(full, axis=1)
+    assert (error > 0).all() and (error < 0.03).all()
+
+
 def test_features_are_computed_once_and_follow_their_question(workspace: Path) -> None:
     encoder = build_encoder("random:cnn-small", 32, 0)
     pixels = np.random.default_rng(0).integers(0, 256, (9, 32, 32, 3), dtype=np.uint8)
