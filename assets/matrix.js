@@ -67,12 +67,14 @@ function canvas(root, data, choose) {
   const { counts, cell } = data, share = shares(data), size = counts.length;
   const style = getComputedStyle(root), colour = (name, other) => style.getPropertyValue(name).trim() || other;
   const pixels = Math.min(720, Math.max(320, root.clientWidth || 640)), step = pixels / size;
-  const picture = node("canvas"), tip = node("div", "tip", "Move over the matrix: rows are the true class, columns the predicted one.");
+  const picture = node("canvas"), tip = node("div", "tip", "Rows are the true class, columns the predicted one: point at a cell, or move with the arrow keys and press Enter.");
   const ratio = window.devicePixelRatio || 1;
   picture.width = picture.height = pixels * ratio;
   picture.style.width = picture.style.height = `${pixels}px`;
   picture.tabIndex = 0;
-  picture.setAttribute("aria-label", "Confusion matrix; choose a cell with the lists below");
+  picture.setAttribute("role", "application");
+  tip.setAttribute("aria-live", "polite");
+  picture.setAttribute("aria-label", "Confusion matrix; arrow keys move from cell to cell, Enter shows its images");
   const pen = picture.getContext("2d");
   pen.scale(ratio, ratio);
   pen.fillStyle = colour("--st-secondary-background-color", "#eee");
@@ -91,6 +93,15 @@ function canvas(root, data, choose) {
   };
   picture.onmousemove = (event) => { tip.textContent = explain(data, ...at(event)); };
   picture.onclick = (event) => choose(at(event));
+  let [row, column] = cell || [0, 0];
+  picture.onkeydown = (event) => {
+    const step = { ArrowUp: [-1, 0], ArrowDown: [1, 0], ArrowLeft: [0, -1], ArrowRight: [0, 1] }[event.key];
+    if (step) [row, column] = [row + step[0], column + step[1]].map((v) => Math.min(size - 1, Math.max(0, v)));
+    else if (event.key === "Enter") choose([row, column]);
+    else return;
+    tip.textContent = explain(data, row, column);
+    event.preventDefault();
+  };
   root.replaceChildren(picture, tip);
 }
 

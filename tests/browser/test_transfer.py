@@ -161,12 +161,9 @@ def test_names_that_are_markup_stay_what_they_are(lab: Any, visit: Any) -> None:
     watched.clean()
 
 
-@pytest.fixture(scope="module")
-def finished(lab: Any) -> str:
+def made_run(lab: Any, options: str) -> str:
     """A finished run of made-up numbers."""
-    script = (
-        "from tests.pages.made import make_dataset, make_run; print(make_run(make_dataset(name='Made up')))"
-    )
+    script = f"from tests.pages.made import make_dataset, make_run; print(make_run(make_dataset({options})))"
     done = subprocess.run(
         [sys.executable, "-c", script],
         cwd=ROOT,
@@ -176,6 +173,33 @@ def finished(lab: Any) -> str:
         text=True,
     )
     return done.stdout.strip().splitlines()[-1]
+
+
+@pytest.fixture(scope="module")
+def finished(lab: Any) -> str:
+    return made_run(lab, "name='Made up'")
+
+
+def test_a_matrix_of_many_classes_opens_its_cells_too(lab: Any, visit: Any) -> None:
+    run = made_run(lab, "[f'class {i:02d}' for i in range(30)], (1, 2, 0), 'Many classes'")
+    watched = visit(height=1500)
+    watched.open(f"{lab.url}/transfer-learning?run={run}")
+    watched.page.get_by_role("tab", name="Confusion").wait_for(timeout=60_000)
+    tab(watched, "Confusion")
+    matrix = watched.page.locator(".matrix canvas")
+    matrix.scroll_into_view_if_needed()
+    box = matrix.bounding_box()
+    matrix.hover(position={"x": box["width"] * 4.5 / 30, "y": box["height"] * 3.5 / 30})
+    watched.page.get_by_text(re.compile(r"images of class 03 predicted as class 04")).wait_for()
+    matrix.click(position={"x": box["width"] * 7.5 / 30, "y": box["height"] * 7.5 / 30})
+    watched.page.get_by_text(re.compile("True class class 07, predicted class 07")).wait_for(timeout=30_000)
+    watched.ready()
+    matrix.focus()
+    for key in ("ArrowRight", "ArrowDown", "ArrowDown", "Enter"):
+        matrix.press(key)
+    watched.page.get_by_text(re.compile("True class class 09, predicted class 08")).wait_for(timeout=30_000)
+    watched.shot("transfer-many-classes")
+    watched.clean()
 
 
 @pytest.mark.parametrize("dark", [False, True])
