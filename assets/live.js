@@ -187,7 +187,10 @@ class LiveView {
     this.note.hidden = !progress.note;
     this.bar.hidden = !(state === "running" || state === "stopping");
     this.bar.classList.toggle("rl-wait", share === null);
-    this.fill.style.width = `${100 * (share ?? 1)}%`;
+    const width = 100 * (share ?? 1);
+    this.fill.style.transition = width < this.width ? "none" : ""; // a new phase begins; it does not run backwards
+    this.width = width;
+    this.fill.style.width = `${width}%`;
   }
 
   progressText(p) {
