@@ -61,6 +61,18 @@ def _digits(entry: CatalogEntry, report: Report, stop: Stop) -> Dataset:
     return build_digits(entry.name, entry.title, report, stop)
 
 
+def _ants_bees(entry: CatalogEntry, report: Report, stop: Stop) -> Dataset:
+    from engine.data.downloads import build_ants_bees
+
+    return build_ants_bees(entry.name, entry.title, report, stop)
+
+
+def _torchvision(entry: CatalogEntry, report: Report, stop: Stop) -> Dataset:
+    from engine.data.downloads import build_from_torchvision
+
+    return build_from_torchvision(entry.name, entry.title, report, stop)
+
+
 ENTRIES = (
     CatalogEntry(
         "shapes",
@@ -109,6 +121,78 @@ ENTRIES = (
         "scikit-learn (UCI)",
         "CC BY 4.0",
         _digits,
+    ),
+    CatalogEntry(
+        "ants-bees",
+        "Ants and bees",
+        "Photographs of two insects; the set of PyTorch's transfer-learning tutorial.",
+        2,
+        396,
+        "around 500 × 375",
+        47_286_322,
+        "download.pytorch.org",
+        "from ImageNet; for teaching and research",
+        _ants_bees,
+    ),
+    CatalogEntry(
+        "mnist",
+        "MNIST",
+        "Handwritten digits, the oldest of the classics.",
+        10,
+        70_000,
+        "28 × 28",
+        11_594_722,
+        "torchvision's mirror of yann.lecun.com",
+        "CC BY-SA 3.0",
+        _torchvision,
+    ),
+    CatalogEntry(
+        "fashion-mnist",
+        "Fashion-MNIST",
+        "Pieces of clothing in grey; MNIST's harder twin.",
+        10,
+        70_000,
+        "28 × 28",
+        30_878_645,
+        "Zalando Research",
+        "MIT",
+        _torchvision,
+    ),
+    CatalogEntry(
+        "cifar10",
+        "CIFAR-10",
+        "Small colour photographs of animals and vehicles.",
+        10,
+        60_000,
+        "32 × 32",
+        170_498_071,
+        "cs.toronto.edu",
+        "for research",
+        _torchvision,
+    ),
+    CatalogEntry(
+        "stl10",
+        "STL-10",
+        "Larger photographs of ten classes, few of them labelled.",
+        10,
+        13_000,
+        "96 × 96",
+        2_640_397_119,
+        "ai.stanford.edu",
+        "from ImageNet; for teaching and research",
+        _torchvision,
+    ),
+    CatalogEntry(
+        "flowers102",
+        "Flowers-102",
+        "Photographs of 102 flowers, some of them hard to tell apart.",
+        102,
+        8189,
+        "around 500 × 667",
+        344_862_509,
+        "robots.ox.ac.uk",
+        "for research",
+        _torchvision,
     ),
 )
 

@@ -16,6 +16,13 @@ from engine.data.dataset import Dataset
 from engine.data.decode import FORMATS, open_image
 
 MAX_STEM = 60
+RESERVED = {
+    "CON",
+    "PRN",
+    "AUX",
+    "NUL",
+    *(f"{port}{n}" for port in ("COM", "LPT") for n in range(1, 10)),
+}  # Windows
 
 
 def write_zip(dataset: Dataset, target: Path | IO[bytes]) -> None:
@@ -75,7 +82,9 @@ def ascii_names(texts: Sequence[str], fallback: str) -> list[str]:
     names = []
     for number, text in enumerate(texts, 1):
         name = ascii_name(text) or f"{fallback}-{number}"
-        if name.lower() in taken:
+        if name.split(".")[0].upper() in RESERVED:
+            name = f"{fallback}-{name}"
+        while name.lower() in taken:
             name = f"{name}-{number}"
         taken.add(name.lower())
         names.append(name)
