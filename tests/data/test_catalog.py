@@ -58,6 +58,14 @@ def md5(path: Path) -> str:
     return hashlib.md5(path.read_bytes()).hexdigest()
 
 
+def packed(path: Path, members: dict[str, bytes]) -> None:
+    with tarfile.open(path, "w:gz") as archive:
+        for name, data in members.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(data)
+            archive.addfile(info, io.BytesIO(data))
+
+
 def photographs(path: Path) -> Path:
     random = np.random.default_rng(0)
     with zipfile.ZipFile(path, "w") as archive:
@@ -169,11 +177,9 @@ def test_cifar_classes_are_put_in_alphabetical_order(
         "test_batch": pickle.dumps({"data": images[30:], "labels": labels[30:]}),
         "batches.meta": pickle.dumps({"label_names": ["zebra", "ant"]}),
     }
-    with tarfile.open(folder / CIFAR10.filename, "w:gz") as archive:
-        for name, data in members.items():
-            info = tarfile.TarInfo(f"{CIFAR10.base_folder}/{name}")
-            info.size = len(data)
-            archive.addfile(info, io.BytesIO(data))
+    packed(
+        folder / CIFAR10.filename, {f"{CIFAR10.base_folder}/{name}": data for name, data in members.items()}
+    )
     sums = {name: hashlib.md5(data).hexdigest() for name, data in members.items()}
     monkeypatch.setattr(CIFAR10, "url", f"{address}{CIFAR10.filename}")
     monkeypatch.setattr(CIFAR10, "tgz_md5", md5(folder / CIFAR10.filename))
@@ -188,6 +194,68 @@ def test_cifar_classes_are_put_in_alphabetical_order(
     assert np.array_equal(
         np.asarray(dataset.image(int(test[0]))), images[30].reshape(3, 32, 32).transpose(1, 2, 0)
     )
+
+
+def test_stl_images_are_upright_and_its_labels_begin_at_nought(
+    workspace: Path, served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from torchvision.datasets import STL10
+
+    folder, address = served
+    images = np.random.default_rng(3).integers(0, 255, (24, 96, 96, 3), np.uint8)
+    stored = images.transpose(0, 3, 2, 1)  # the publisher keeps columns first
+    labels = (np.arange(24) % 2 + 1).astype(np.uint8)
+    members = {
+        "train_X.bin": stored[:20].tobytes(),
+        "train_y.bin": labels[:20].tobytes(),
+        "unlabeled_X.bin": b"",
+        "test_X.bin": stored[20:].tobytes(),
+        "test_y.bin": labels[20:].tobytes(),
+        "class_names.txt": b"airplane\nbird\n",
+    }
+    packed(folder / STL10.filename, {f"{STL10.base_folder}/{name}": data for name, data in members.items()})
+    sums = [[name, hashlib.md5(data).hexdigest()] for name, data in members.items()]
+    monkeypatch.setattr(STL10, "url", f"{address}{STL10.filename}")
+    monkeypatch.setattr(STL10, "tgz_md5", md5(folder / STL10.filename))
+    monkeypatch.setattr(STL10, "train_list", sums[:3])
+    monkeypatch.setattr(STL10, "test_list", sums[3:5])
+    dataset = build_catalog_set("stl10")
+    assert dataset.classes == ("airplane", "bird")
+    test = dataset.indices("test")
+    assert dataset.labels[test].tolist() == [0, 1, 0, 1]
+    assert np.array_equal(np.asarray(dataset.image(int(test[1]))), images[21])
+
+
+def test_flowers_keep_the_splits_of_their_publisher(
+    workspace: Path, served: tuple[Path, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from scipy.io import savemat
+    from torchvision.datasets import Flowers102
+
+    folder, address = served
+    colours = np.random.default_rng(4).integers(0, 255, (6, 3))
+    photos = {}
+    for i, colour in enumerate(colours, 1):
+        file = io.BytesIO()
+        Image.new("RGB", (40, 30), tuple(colour.tolist())).save(file, "JPEG")
+        photos[f"jpg/image_{i:05d}.jpg"] = file.getvalue()
+    packed(folder / "102flowers.tgz", photos)
+    savemat(folder / "imagelabels.mat", {"labels": [1, 2, 1, 2, 2, 1]})
+    savemat(folder / "setid.mat", {"trnid": [5, 6], "valid": [3, 4], "tstid": [1, 2]})
+    names = {"image": "102flowers.tgz", "label": "imagelabels.mat", "setid": "setid.mat"}
+    monkeypatch.setattr(Flowers102, "_download_url_prefix", address)
+    known = {kind: (name, md5(folder / name)) for kind, name in names.items()}
+    monkeypatch.setattr(Flowers102, "_file_dict", known)
+    dataset = build_catalog_set("flowers102")
+    assert len(dataset.classes) == 102 and list(dataset.classes) == sorted(dataset.classes)
+    found = {
+        split: [dataset.classes[dataset.labels[i]] for i in dataset.indices(split)]
+        for split in ("train", "val", "test")
+    }
+    one, two = "pink primrose", "hard-leaved pocket orchid"
+    assert found == {"train": [two, one], "val": [one, two], "test": [one, two]}
+    shown = np.asarray(dataset.image(int(dataset.indices("train")[0]))).mean(axis=(0, 1))
+    assert np.abs(shown - colours[4]).max() < 4
 
 
 @pytest.mark.parametrize("address", ["http://127.0.0.1:9/set.zip", "http://no-such-host.invalid/set.zip"])
