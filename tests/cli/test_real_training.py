@@ -71,6 +71,7 @@ def test_killed_and_resumed_equals_unbroken(workspace: Path, monkeypatch: pytest
 @pytest.mark.skipif(os.name == "nt", reason="signals")
 def test_ctrl_c_stops_the_run_and_says_how_to_go_on(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPLAB_EXECUTOR", "local")
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # ignored, and inherited so, in the background
     build_shapes("shapes", "Shapes", 32, "drawn", images={"train": 320, "val": 40, "test": 0})
     process = engine("train", "classification", "--data", "shapes", "--set", "epochs=500", "--json")
     store = RunStore()
