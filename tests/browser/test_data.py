@@ -74,7 +74,7 @@ def test_a_zip_becomes_a_set_with_the_right_counts(server: Any, page: Any) -> No
     page.page.get_by_text("so it was made").first.wait_for(timeout=30_000)
     page.shot("data-counts")
     part(page, "What was taken")
-    page.page.get_by_role("button", name="Download as CSV").wait_for(timeout=30_000)
+    page.page.get_by_role("button", name="Download as CSV", exact=True).wait_for(timeout=30_000)
     page.shot("data-report")
     part(page, "Augmented views")
     page.page.locator(".rl-views img").first.wait_for(timeout=60_000)
