@@ -34,6 +34,7 @@ class Settings:
     max_classes: int = 300
     max_ratio: int = 200  # unpacked bytes to packed bytes of one archive member, beyond its first MiB
     min_free_bytes: int = 2 * GIB
+    model_cache_bytes: int = 1 * GIB  # networks that pages keep ready to answer at once
 
     @property
     def datasets(self) -> Path:

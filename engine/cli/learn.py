@@ -52,7 +52,8 @@ def make(args: argparse.Namespace) -> Recipe:
         UserError: They describe none.
     """
     from engine.cli.data import find_set
-    from engine.methods import config_class
+    from engine.methods import config_class, method_entry
+    from engine.models.codes import usual_side
     from engine.runs.recipe import check_recipe, make_recipe
 
     fields = read_recipe(args.recipe).model_dump() if args.recipe else {}
@@ -66,18 +67,20 @@ def make(args: argparse.Namespace) -> Recipe:
             "the method, such as classification" if not method else "the data set, such as --data shapes"
         )
         raise UserError(f"Say what to train: {missing}, is missing.")
-    config = {**fields.get("config", {}), **_preset(method, args.preset)}
+    dataset = find_set(data)
+    begin = fields.get("config") or config_class(method).suggested(len(dataset.indices("train")))
+    config = {**begin, **_preset(method, args.preset)}
     config.update(_settings(args.set))
     extras = getattr(config_class(method), "PRESET_RECIPES", {}).get(args.preset, {})
-    dataset = find_set(data)
     if not args.data and fields.get("fingerprint") not in ("", dataset.fingerprint):
         raise UserError(
             "The data set has other content than the recipe was made for: name it with --data to go on."
         )
-    backbone = args.backbone or extras.get("backbone") or fields.get("backbone") or DEFAULT_BACKBONE
-    image_size = (
-        args.image_size or extras.get("image_size") or fields.get("image_size") or _size_for(backbone)
-    )
+    backbone = args.backbone or extras.get("backbone") or fields.get("backbone")
+    if backbone is None and not method_entry(method).own_network:
+        backbone = DEFAULT_BACKBONE
+    image_size = args.image_size or extras.get("image_size") or fields.get("image_size")
+    image_size = image_size or (_size_for(backbone) if backbone else usual_side(dataset.sizes))
     seed = args.seed if args.seed is not None else fields.get("seed", 0)
     return check_recipe(
         make_recipe(
@@ -166,11 +169,13 @@ def train(args: argparse.Namespace) -> int:
 
 def usual_name(recipe: Recipe) -> str:
     """What a run is called where nobody says: backbone, what learns, and the data set's own name."""
+    from engine.methods import method_entry
     from engine.models.backbones import backbone_info
     from engine.models.encoder import encoder_arch
     from engine.runs.summary import data_name
 
-    backbone = backbone_info(encoder_arch(recipe.backbone)).title if recipe.backbone else recipe.method
+    entry = method_entry(recipe.method)
+    backbone = backbone_info(encoder_arch(recipe.backbone)).title if recipe.backbone else entry.title
     mode = str(recipe.config.get("mode") or "").replace("_", " ")
     return " · ".join(part for part in (backbone, mode, data_name(recipe.dataset)) if part)
 

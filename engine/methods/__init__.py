@@ -27,6 +27,8 @@ class MethodEntry:
         method: `module:class` of the method itself.
         page: The page that offers it ("transfer", "autoencoders", "self-supervised").
         needs_labels: Without class labels there is nothing to learn.
+        own_network: It builds its own encoder; a recipe names no backbone for it.
+        needs_colour: On grey images there is nothing to learn.
     """
 
     title: str
@@ -35,6 +37,21 @@ class MethodEntry:
     method: str
     page: str
     needs_labels: bool
+    own_network: bool = False
+    needs_colour: bool = False
+
+
+def _autoencoder(title: str, line: str, config: str, place: str, needs_colour: bool = False) -> MethodEntry:
+    return MethodEntry(
+        title=title,
+        line=line,
+        config=f"engine.methods.autoencoder_config:{config}",
+        method=f"engine.methods.{place}",
+        page="autoencoders",
+        needs_labels=False,
+        own_network=True,
+        needs_colour=needs_colour,
+    )
 
 
 METHODS: dict[str, MethodEntry] = {
@@ -45,6 +62,56 @@ METHODS: dict[str, MethodEntry] = {
         method="engine.methods.classification:Classification",
         page="transfer",
         needs_labels=True,
+    ),
+    "autoencoder": _autoencoder(
+        "Autoencoder",
+        "Squeeze each image into a short code and rebuild it from nothing else.",
+        "AutoencoderConfig",
+        "autoencoder:Autoencoder",
+    ),
+    "linear_autoencoder": _autoencoder(
+        "Linear autoencoder",
+        "The same without any non-linearity: it can do no better than PCA, and learns to do as well.",
+        "LinearConfig",
+        "autoencoder:LinearAutoencoder",
+    ),
+    "denoising_autoencoder": _autoencoder(
+        "Denoising autoencoder",
+        "A noisy image goes in, the clean one must come out; copying is no use any more.",
+        "DenoisingConfig",
+        "denoising:DenoisingAutoencoder",
+    ),
+    "inpainting": _autoencoder(
+        "In-painting",
+        "Part of the image is hidden, and what lies there has to be guessed from the rest.",
+        "InpaintingConfig",
+        "inpainting:Inpainting",
+    ),
+    "colorization": _autoencoder(
+        "Colorization",
+        "The grey image goes in, its colours must come out.",
+        "ColorizationConfig",
+        "colorization:Colorization",
+        needs_colour=True,
+    ),
+    "split_brain": _autoencoder(
+        "Split-brain autoencoder",
+        "One half predicts the colours from the light, the other the light from the colours.",
+        "SplitBrainConfig",
+        "colorization:SplitBrain",
+        needs_colour=True,
+    ),
+    "variational_autoencoder": _autoencoder(
+        "Variational autoencoder",
+        "Codes are small clouds near the origin, so that a random point can be decoded into a new image.",
+        "VariationalConfig",
+        "variational:VariationalAutoencoder",
+    ),
+    "masked_autoencoder": _autoencoder(
+        "Masked autoencoder",
+        "A small transformer sees a quarter of the patches and predicts the rest.",
+        "MaskedConfig",
+        "masked_autoencoder:MaskedAutoencoder",
     ),
 }
 

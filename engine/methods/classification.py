@@ -17,7 +17,7 @@ from engine.data.augment import VIEWS, View
 from engine.evaluation.report import classification_results
 from engine.methods.classification_config import ClassificationConfig
 from engine.methods.method import Method, Outcome, Task
-from engine.models.heads import build_head
+from engine.models.heads import build_head, describe_network
 from engine.models.network import Encoder
 from engine.training.step import Batch, Monitor, StepResult
 
@@ -94,6 +94,10 @@ class Classification(Method):
         """(N, C) from images, or from the cached features that stand for them."""
         (view,) = batch.views
         return self.head(view) if self.reads_features else self(view)
+
+    def layers(self) -> list[dict[str, Any]]:
+        mode, size = self.config.mode, self.task.image_size
+        return describe_network(self.backbone.arch, len(self.task.classes), mode, size)["layers"]
 
     def changing_state(self) -> dict[str, Tensor]:
         prefix = "backbone.trunk."

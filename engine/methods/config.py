@@ -73,3 +73,15 @@ class TrainingConfig(BaseModel):
         ge=0,
         le=1000,
     )
+
+    @classmethod
+    def suggested(cls, n_train: int) -> dict[str, Scalar]:
+        """Settings whose best default depends on how many training images there are."""
+        return {}
+
+    def check_size(self, image_size: int) -> None:
+        """Refuse image sizes that these settings cannot do with.
+
+        Raises:
+            UserError: One sentence with what would do.
+        """

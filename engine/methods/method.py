@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -15,6 +15,8 @@ from engine.methods.config import TrainingConfig
 from engine.models.network import Encoder
 from engine.training.step import Batch, Monitor, StepResult
 
+DEFAULT_BACKBONE = "random:cnn-small"
+
 
 @dataclass(frozen=True)
 class Task:
@@ -25,12 +27,18 @@ class Task:
         class_counts: Training images of each class.
         n_train: Training images.
         image_size: Their side in pixels.
+        gray: All images are grey: their three channels are the same.
     """
 
     classes: tuple[str, ...]
     class_counts: tuple[int, ...]
     n_train: int
     image_size: int
+    gray: bool = False
+
+
+# (split, most) -> (n, 3, H, W) plain images of a split in [0, 1], at most so many of them, spread over it.
+Images = Callable[[str, int], Tensor]
 
 
 @dataclass(frozen=True)
@@ -61,12 +69,23 @@ class Method(nn.Module):
     monitor: Monitor = Monitor("loss", higher=False)
     # With a frozen backbone the loop may be fed cached features in place of images.
     reads_features: bool = False
+    # Whether bfloat16 is worth its conversions on a processor; convolutions gain, small dense layers lose.
+    suits_low_precision: bool = True
 
     def __init__(self, backbone: Encoder, config: TrainingConfig, task: Task) -> None:
         super().__init__()
         self.backbone = backbone
         self.config = config
         self.task = task
+
+    @classmethod
+    def own_backbone(cls, config: Any, task: Task) -> str:
+        """Name of the encoder to train where the recipe names none.
+
+        Raises:
+            UserError: This task has nothing in it that the method could learn from.
+        """
+        return DEFAULT_BACKBONE
 
     @property
     def module(self) -> nn.Module:
@@ -111,6 +130,18 @@ class Method(nn.Module):
         own = self.state_dict()
         for name, tensor in state.items():
             own[name].copy_(tensor)
+
+    def frame(self, batch: Batch) -> dict[str, np.ndarray]:
+        """What to keep of a few pinned images after each epoch, (n, ...) by name, besides their outputs."""
+        return {}
+
+    def baselines(self, images: Images) -> dict[str, Any]:
+        """What plain methods reach on the same images; goes into results.json."""
+        return {}
+
+    def layers(self) -> list[dict[str, Any]]:
+        """Rows of the table of layers, as `engine.models.heads.layer_rows` makes them; empty leaves it."""
+        return []
 
     def report(self, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
         """The method's part of results.json, from the kept network's outputs on each split."""

@@ -28,6 +28,7 @@ class BackboneInfo:
         milliseconds: Measured forward time of one image (see `MILLISECONDS`); None where not measured.
         weights_file: File name of torchvision's pretrained weights; empty where there are none.
         weights_mb: Its size.
+        max_size: Largest image side in pixels it can read.
     """
 
     arch: str
@@ -45,6 +46,7 @@ class BackboneInfo:
     milliseconds: float | None
     weights_file: str
     weights_mb: int
+    max_size: int = 1024
 
     def check_size(self, image_size: int) -> None:
         """Refuse an image side this architecture cannot read.
@@ -52,9 +54,14 @@ class BackboneInfo:
         Raises:
             UserError: Names the sizes that work.
         """
-        if not (self.min_size <= image_size <= 1024):
+        if self.min_size == self.max_size != image_size:
             raise UserError(
-                f"{self.title} needs images of {self.min_size} to 1024 px, got {image_size} px: "
+                f"{self.title} was made for images of {self.min_size} px, got {image_size} px: "
+                "choose that size."
+            )
+        if not (self.min_size <= image_size <= self.max_size):
+            raise UserError(
+                f"{self.title} needs images of {self.min_size} to {self.max_size} px, got {image_size} px: "
                 "choose another image size or another backbone."
             )
         if image_size % self.size_step:
@@ -148,12 +155,17 @@ BACKBONES: dict[str, BackboneInfo] = {
 
 
 def backbone_info(arch: str) -> BackboneInfo:
-    """The entry of an architecture.
+    """The entry of an architecture, an autoencoder's included.
 
     Raises:
         UserError: There is none of that name.
     """
     if arch not in BACKBONES:
+        from engine.models.codes import parse_code_arch
+
+        code = parse_code_arch(arch)
+        if code is not None:
+            return code.info()
         raise UserError(
             f"There is no backbone '{str(arch)[:40]}'; `python -m engine backbones` lists them, "
             "resnet18 and cnn-small among them."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import torch
@@ -71,7 +72,7 @@ def describe_network(arch: str, classes: int, mode: str, image_size: int) -> dic
     last = sum(n for name, n in named if parts[-1].holds(name))
     total = count + sum(n for _, n in named)
     learning = {"extract": (), "last_block": parts[-1:], "everything": parts}[mode]
-    rows = _layers(trunk, head, image_size)
+    rows = layer_rows({"": trunk, "head": head}, image_size)
     for row in rows:
         name = str(row["name"])
         learns = name.startswith("head") or any(part.holds(name) for part in learning)
@@ -83,8 +84,14 @@ def describe_network(arch: str, classes: int, mode: str, image_size: int) -> dic
 
 
 @torch.no_grad()
-def _layers(trunk: nn.Module, head: nn.Module, image_size: int) -> list[dict[str, Any]]:
-    """One row a layer without layers inside, and a parameter on its own, as an image passes them."""
+def layer_rows(parts: Mapping[str, nn.Module], image_size: int) -> list[dict[str, Any]]:
+    """One row a layer without layers inside, and a parameter on its own, as an image passes them.
+
+    Args:
+        parts: Modules that an image passes one after the other, by the prefix of their layers' names; put
+            into evaluation mode.
+        image_size: Side of the image.
+    """
     rows: list[dict[str, Any]] = []
     hooks = []
     watched: dict[str, tuple[nn.Module, int]] = {}
@@ -98,7 +105,8 @@ def _layers(trunk: nn.Module, head: nn.Module, image_size: int) -> list[dict[str
 
         hooks.append(layer.register_forward_hook(note))
 
-    for prefix, part in (("", trunk), ("head.", head)):
+    for title, part in parts.items():
+        prefix = f"{title}." if title else ""
         for name, layer in part.named_modules():
             if ".self_attention." in f".{name}":
                 continue
@@ -107,7 +115,9 @@ def _layers(trunk: nn.Module, head: nn.Module, image_size: int) -> list[dict[str
                 continue
             for loose, parameter in layer.named_parameters(recurse=False):  # tokens, positions, scales
                 watch(prefix + (f"{name}.{loose}" if name else loose), layer, parameter.numel())
-    head.eval()(trunk.eval()(torch.zeros(1, 3, image_size, image_size, device="meta")))
+    x = torch.zeros(1, 3, image_size, image_size)
+    for part in parts.values():
+        x = part.eval()(x.to(next(part.parameters()).device))
     for hook in hooks:
         hook.remove()
     passed = {row["name"] for row in rows}

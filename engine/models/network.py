@@ -5,7 +5,7 @@ from __future__ import annotations
 import torch
 from torch import Tensor, nn
 
-from engine.models.backbones import backbone_info
+from engine.models.backbones import BackboneInfo, backbone_info
 from engine.models.trunks import Block, blocks
 
 IMAGENET_MEAN, IMAGENET_STD = (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)
@@ -13,11 +13,21 @@ HALF = (0.5, 0.5, 0.5)
 HALVES = ("efficientnet_v2_l",)  # trained by torchvision with 0.5 / 0.5 instead of ImageNet's figures
 
 
+PLAIN = ((0.0, 0.0, 0.0), (1.0, 1.0, 1.0))
+
+
+def _figures(info: BackboneInfo) -> tuple[tuple[float, ...], tuple[float, ...]]:
+    """Mean and standard deviation of each channel that the weights expect to be taken out."""
+    if info.family == "Autoencoder":  # it rebuilds what it reads
+        return PLAIN
+    return (HALF, HALF) if info.small or info.arch in HALVES else (IMAGENET_MEAN, IMAGENET_STD)
+
+
 class Encoder(nn.Module):
     """A trunk that reads images in [0, 1].
 
     Attributes:
-        arch: Architecture, a key of BACKBONES.
+        arch: Architecture, a name that `backbone_info` knows.
         width: Features an image.
         image_size: The side it was built for.
         provenance: Where its weights came from: "random", "pretrained", "file" or "run".
@@ -39,8 +49,7 @@ class Encoder(nn.Module):
         self.provenance = provenance
         self.source = source or f"random:{arch}"
         self.trunk = trunk
-        halves = info.small or arch in HALVES
-        mean, std = (HALF, HALF) if halves else (IMAGENET_MEAN, IMAGENET_STD)
+        mean, std = _figures(info)
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 

@@ -12,7 +12,9 @@ import torch
 from torch import Tensor, nn
 from torch.overrides import TorchFunctionMode
 
+from engine.models.autoencoders import CodeTrunk, build_code_trunk
 from engine.models.backbones import backbone_info
+from engine.models.codes import parse_code_arch
 from engine.models.small_nets import SMALL_NETS, Stages
 
 # Family -> dotted name of the last layer, the one that ImageNet's 1000 classes hang on.
@@ -82,6 +84,9 @@ def build_trunk(arch: str, image_size: int) -> nn.Module:
     """
     info = backbone_info(arch)
     info.check_size(image_size)
+    code = parse_code_arch(arch)
+    if code is not None:
+        return build_code_trunk(code)
     if info.small:
         return SMALL_NETS[arch]()
     net = _library_model(arch, image_size)
@@ -129,7 +134,7 @@ def blocks(arch: str, trunk: nn.Module) -> tuple[Block, ...]:
     Every parameter belongs to exactly one of them.
     """
     info = backbone_info(arch)
-    if isinstance(trunk, Stages):
+    if isinstance(trunk, (Stages, CodeTrunk)):
         return tuple(Block(name, (name,)) for name in trunk.names)
     named: list[tuple[str, Iterable[str]]] = _FAMILY_BLOCKS[info.family](trunk)
     return tuple(Block(name, tuple(parts)) for name, parts in named)

@@ -104,6 +104,10 @@ def check_recipe(recipe: Recipe) -> Recipe:
 
     recipe = make_recipe(recipe.model_dump())
     config = methods.parse_config(recipe.method, dict(recipe.config))
+    config.check_size(recipe.image_size)
+    entry = methods.method_entry(recipe.method)
+    if entry.own_network and recipe.backbone is not None:
+        raise UserError(f"{entry.title} brings its own network: leave the backbone out.")
     if recipe.backbone is not None:
         arch = parse_encoder(recipe.backbone).arch
         if arch:

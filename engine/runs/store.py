@@ -179,6 +179,10 @@ class RunStore:
         """The arrays of predictions.npz, or None while there are none."""
         return reading.read_arrays(self.folder(run_id) / layout.PREDICTIONS)
 
+    def predictions_path(self, run_id: str) -> Path:
+        """Where the arrays lie, for those who keep them in mind until the file changes."""
+        return self.folder(run_id) / layout.PREDICTIONS
+
     def damaged(self, run_id: str) -> str | None:
         """One sentence that names the run's unreadable files, or None; what is readable is still given."""
         folder = self.folder(run_id)

@@ -14,17 +14,16 @@ from typing import Any
 import numpy as np
 import torch
 
-from engine.data.augment import stored_size
+from engine.data.augment import center, stored_size
 from engine.data.dataset import Dataset, open_dataset
 from engine.data.pixels import pixels
 from engine.data.progress import Progress
 from engine.data.progress import Stopped as ReadingStopped
 from engine.errors import UserError
 from engine.evaluation.features import cached_features, encoder_identity
-from engine.methods import method_class, parse_config
+from engine.methods import method_class, method_entry, parse_config
 from engine.methods.method import Method, Outcome
 from engine.models.encoder import build_encoder, check_encoder
-from engine.models.heads import describe_network
 from engine.runs.recipe import Recipe
 from engine.runs.writer import RunWriter, Stopped
 from engine.training import machine
@@ -32,9 +31,10 @@ from engine.training.checkpoint import load_checkpoint, save_tensors
 from engine.training.loop import Evaluation, FitResult, evaluate, fit
 from engine.training.optim import Plan
 from engine.training.sources import FeatureSource, PixelSource, Source, mixed_seed
-from engine.training.task import SPLITS, Split, notes_on, pinned, splits_of, task_of
+from engine.training.step import Batch
+from engine.training.task import SPLITS, Split, is_gray, notes_on, pinned, splits_of, task_of
 
-DEFAULT_BACKBONE = "random:cnn-small"
+FRAME_PIXELS = 24 * 64 * 64  # of all pinned images together, where each epoch keeps pictures of them
 
 
 def carry_out(recipe: Recipe, writer: RunWriter) -> dict[str, Any]:
@@ -65,20 +65,22 @@ class _Training:
         self.dataset: Dataset = open_dataset(recipe.dataset)
         self.splits = splits_of(recipe, self.dataset)
         self.notes = notes_on(self.dataset, self.splits, self.plan.batch_size)
-        self.backbone = recipe.backbone or DEFAULT_BACKBONE
 
     def run(self) -> dict[str, Any]:
-        check_encoder(self.backbone, self.recipe.image_size)
+        if self.recipe.backbone:
+            check_encoder(self.recipe.backbone, self.recipe.image_size)
         checkpoint = load_checkpoint(self.writer.checkpoint_path)
         epoch = int(checkpoint["epoch"]) if checkpoint else 0
         row = {"kind": "start", "epoch": epoch, "attempt": self.writer.attempt, "time": time.time()}
         self.writer.metric(row)
         self.writer.progress(phase="reading images", epoch=epoch, epochs=self.plan.epochs, note=self.note)
-        method = self._method()
         self._read_pixels()
+        method = self._method()
         sources = self._sources(method)
         self.writer.environment(machine.environment(self.device, self.low))
-        self.shown = pinned(self.splits["val"].labels)
+        self.shown_split = self.splits["val"] if sources["val"].n else self.splits["train"]
+        most = max(6, min(24, FRAME_PIXELS // self.recipe.image_size**2))
+        self.shown = pinned(self.shown_split.labels, most)
         result = fit(
             method,
             sources["train"],
@@ -86,12 +88,16 @@ class _Training:
             self.plan,
             self.writer,
             seed=self.recipe.seed,
-            low_precision=self.low and not method.reads_features,
-            on_epoch=self._frame,
+            low_precision=self.low_precision(method),
+            on_epoch=lambda epoch, seen: self._frame(method, epoch, seen),
         )
         if result.stopped:
             raise Stopped
         return self._finish(method, sources, result)
+
+    def low_precision(self, method: Method) -> bool:
+        """Whether to train in bfloat16."""
+        return self.low and machine.low_precision_pays(method, self.device)
 
     @property
     def note(self) -> str:
@@ -99,12 +105,16 @@ class _Training:
 
     def _method(self) -> Method:
         """The method with its backbone and a freshly drawn head, on its device."""
+        kind = method_class(self.recipe.method)
+        task = task_of(self.recipe, self.dataset, self.splits, is_gray(self.pixels))
+        self.backbone = self.recipe.backbone or kind.own_backbone(self.config, task)
         encoder = build_encoder(self.backbone, self.recipe.image_size, self.recipe.seed)
-        self.random_weights = encoder.provenance == "random"
-        task = task_of(self.recipe, self.dataset, self.splits)
+        self.random_weights = (
+            encoder.provenance == "random" and not method_entry(self.recipe.method).own_network
+        )
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(mixed_seed(self.recipe.seed, 11))
-            method = method_class(self.recipe.method)(encoder, self.config, task)
+            method = kind(encoder, self.config, task)
         return method.to(self.device).to(memory_format=torch.channels_last)
 
     def _read_pixels(self) -> None:
@@ -186,11 +196,27 @@ class _Training:
         self.writer.progress(note=self.note)
         return found[0], found[1:]
 
-    def _frame(self, epoch: int, seen: Evaluation) -> None:
-        """What the pinned validation images looked like to the network after this epoch."""
+    def _frame(self, method: Method, epoch: int, seen: Evaluation | None) -> None:
+        """What the pinned images looked like to the network after this epoch."""
         rows = self.shown
-        outputs = {name: values[rows] for name, values in seen.outputs.items()}
-        self.writer.frame(epoch, {"index": seen.index[rows], "label": seen.labels[rows], **outputs})
+        arrays = {name: values[rows] for name, values in seen.outputs.items()} if seen else {}
+        arrays |= method.frame(self._batch_of(self.shown_split, rows))
+        if arrays:
+            split = self.shown_split
+            self.writer.frame(epoch, {"index": split.index[rows], "label": split.labels[rows], **arrays})
+
+    def _batch_of(self, split: Split, rows: np.ndarray) -> Batch:
+        """Plain images of a few rows of a split, on the device."""
+        index = split.index[rows]
+        images = torch.from_numpy(np.ascontiguousarray(self.pixels[index])).to(self.device)
+        labels = torch.from_numpy(split.labels[rows]).to(self.device)
+        return Batch((center(images, self.recipe.image_size),), labels, torch.from_numpy(index))
+
+    def _images(self, name: str, most: int) -> torch.Tensor:
+        """Plain images of a split, evenly spread over it."""
+        split = self.splits[name]
+        rows = np.unique(np.linspace(0, len(split.index) - 1, min(most, len(split.index))).astype(np.int64))
+        return self._batch_of(split, rows).views[0]
 
     def _finish(self, method: Method, sources: Mapping[str, Source], result: FitResult) -> dict[str, Any]:
         """Score the kept epoch on every split and write what the run leaves behind."""
@@ -212,9 +238,6 @@ class _Training:
 
     def _results(self, method: Method, seen: Mapping[str, Evaluation], result: FitResult) -> dict[str, Any]:
         outcomes = {name: Outcome(s.index, s.labels, s.outputs, s.figures) for name, s in seen.items()}
-        arch, classes = method.backbone.arch, len(self.dataset.classes)
-        mode = getattr(self.config, "mode", "everything")
-        layers = describe_network(arch, classes, mode, self.recipe.image_size) if classes else {}
         chosen = "val" in seen
         return {
             "kept_epoch": result.kept_epoch,
@@ -223,11 +246,12 @@ class _Training:
             "chosen_on": "val" if chosen else None,
             "random_weights": self.random_weights,
             "backbone": self.backbone,
-            "arch": arch,
+            "arch": method.backbone.arch,
             "image_size": self.recipe.image_size,
             "notes": self.notes,
             "seconds": time.monotonic() - self.started,
-            "layers": layers.get("layers", []),
+            "layers": method.layers(),
+            **method.baselines(self._images),
             **method.report(outcomes),
         }
 

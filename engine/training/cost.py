@@ -26,11 +26,10 @@ from engine.models.trunks import build_trunk
 from engine.runs.recipe import Recipe
 from engine.settings import settings
 from engine.training import machine
-from engine.training.carry_out import DEFAULT_BACKBONE
 from engine.training.optim import Plan, build_optimizer
 from engine.training.sources import PixelSource
 from engine.training.step import Batch
-from engine.training.task import splits_of, task_of
+from engine.training.task import is_gray, splits_of, task_of
 
 STARTING = 6.0  # seconds to load the library and write the results
 LONGEST = 4.0  # seconds spent on one timing
@@ -70,14 +69,15 @@ def estimate(recipe: Recipe) -> CostEstimate:
     machine.prepare(device)
     dataset = open_dataset(recipe.dataset)
     splits = splits_of(recipe, dataset)
-    backbone = recipe.backbone or DEFAULT_BACKBONE
+    task = task_of(recipe, dataset, splits, is_gray(_a_few(dataset, 32)))
+    backbone = recipe.backbone or method_class(recipe.method).own_backbone(config, task)
     check_encoder(backbone, recipe.image_size)
     sizes = {name: len(split.index) for name, split in splits.items()}
     batch = min(plan.batch_size, sizes["train"])
 
     trunk = build_trunk(encoder_arch(backbone), recipe.image_size)
     encoder = Encoder(encoder_arch(backbone), trunk, recipe.image_size)  # its speed needs no real weights
-    method = method_class(recipe.method)(encoder, config, task_of(recipe, dataset, splits))
+    method = method_class(recipe.method)(encoder, config, task)
     method = method.to(device).to(memory_format=torch.channels_last)
     timed = _timings(recipe, method, plan, batch, device)
 
@@ -135,12 +135,15 @@ def _measure(method: Method, plan: Plan, batch: int, size: int, device: torch.de
     source = PixelSource(stored, np.arange(images), labels, size, method.views, images, 0, device)
     idle = _memory()
 
-    low = machine.fast_bfloat16(device.type)
+    low, pays = machine.fast_bfloat16(device.type), machine.low_precision_pays(method, device)
 
     @torch.inference_mode()
     def forward() -> None:
         (plain,) = source.plain()
-        with torch.autocast(device.type, torch.bfloat16, enabled=low and method.reads_features):
+        if not method.reads_features:
+            method.evaluation_step(plain)
+            return
+        with torch.autocast(device.type, torch.bfloat16, enabled=low):
             method.backbone.head_features(plain.views[0])
 
     method.eval()
@@ -151,7 +154,7 @@ def _measure(method: Method, plan: Plan, batch: int, size: int, device: torch.de
 
     def train() -> None:
         optimizer.zero_grad()
-        with torch.autocast(device.type, torch.bfloat16, enabled=low and not method.reads_features):
+        with torch.autocast(device.type, torch.bfloat16, enabled=low and pays):
             loss = method.training_step(step()).loss
         loss.backward()
         optimizer.step()
@@ -194,6 +197,12 @@ def _memory() -> int:
         return 0
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return peak if sys.platform == "darwin" else peak * 1024
+
+
+def _a_few(dataset: Dataset, side: int) -> np.ndarray:
+    """(n, side, side, 3) some images spread over the set."""
+    some = np.linspace(0, len(dataset) - 1, min(32, len(dataset))).astype(int)
+    return np.stack([np.asarray(dataset.image(int(i), at_least=side).resize((side, side))) for i in some])
 
 
 def _reading_seconds(dataset: Dataset, image_size: int) -> float:

@@ -104,7 +104,7 @@ def fit(
     *,
     seed: int = 0,
     low_precision: bool = False,
-    on_epoch: Callable[[int, Evaluation], None] | None = None,
+    on_epoch: Callable[[int, Evaluation | None], None] | None = None,
 ) -> FitResult:
     """Train until the last epoch is through or the watcher wants to stop; goes on from a checkpoint.
 
@@ -116,7 +116,7 @@ def fit(
         watcher: Is told every step and epoch, and asked whether to stop.
         seed: Of everything random inside the network (dropout).
         low_precision: Compute in bfloat16 where autocast sees fit.
-        on_epoch: Called with what validation showed.
+        on_epoch: Called after each epoch with what validation showed.
 
     Raises:
         UserError: The loss stopped being a number, or the checkpoint is damaged.
@@ -135,7 +135,7 @@ def fit(
             run.result.stopped = True
             break
         run.finish_epoch(epoch, figures, seen, started, training_seconds)
-        if seen and on_epoch:
+        if on_epoch:
             on_epoch(epoch, seen)
         if watcher.stop_requested() and epoch < plan.epochs:
             run.result.stopped = True

@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import platform
 from functools import cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import torch
 
 from engine.errors import UserError
 from engine.settings import settings
+
+if TYPE_CHECKING:
+    from engine.methods.method import Method
 
 
 def choose_device() -> torch.device:
@@ -45,6 +48,11 @@ def fast_bfloat16(device_type: str) -> bool:
     except OSError:
         return False
     return "avx512_bf16" in flags or "amx_bf16" in flags
+
+
+def low_precision_pays(method: Method, device: torch.device) -> bool:
+    """Whether training this method in bfloat16 is worth it, on a device that is fast at it."""
+    return not method.reads_features and (method.suits_low_precision or device.type != "cpu")
 
 
 def environment(device: torch.device, low_precision: bool) -> dict[str, Any]:

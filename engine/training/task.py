@@ -13,6 +13,7 @@ from engine.methods.method import Task
 from engine.runs.recipe import Recipe
 
 SPLITS = ("train", "val", "test")
+GRAY_CHUNK = 256
 
 
 @dataclass(frozen=True)
@@ -85,8 +86,8 @@ def _few(names: list[str]) -> str:
     return shown + (f" and {len(names) - 3} more classes" if len(names) > 3 else "")
 
 
-def task_of(recipe: Recipe, dataset: Dataset, splits: dict[str, Split]) -> Task:
-    """What the method may know of the data."""
+def task_of(recipe: Recipe, dataset: Dataset, splits: dict[str, Split], gray: bool) -> Task:
+    """What the method may know of the data; `gray` as `is_gray` says."""
     labels = splits["train"].labels
     counts = np.bincount(labels[labels >= 0], minlength=len(dataset.classes))
     return Task(
@@ -94,7 +95,17 @@ def task_of(recipe: Recipe, dataset: Dataset, splits: dict[str, Split]) -> Task:
         class_counts=tuple(int(n) for n in counts),
         n_train=len(labels),
         image_size=recipe.image_size,
+        gray=gray,
     )
+
+
+def is_gray(images: np.ndarray) -> bool:
+    """Whether the three channels of all (N, H, W, 3) images are the same; stops at the first that is not."""
+    for start in range(0, len(images), GRAY_CHUNK):
+        part = images[start : start + GRAY_CHUNK]
+        if not (np.array_equal(part[..., 0], part[..., 1]) and np.array_equal(part[..., 0], part[..., 2])):
+            return False
+    return len(images) > 0
 
 
 def pinned(labels: np.ndarray, most: int = 24) -> np.ndarray:

@@ -13,8 +13,10 @@ from engine.data.pixels import fitted
 from engine.errors import UserError
 from engine.methods import method_class, parse_config
 from engine.methods.method import Method, Task
+from engine.models.cache import MODELS
 from engine.models.encoder import build_encoder
 from engine.runs.store import RunStore
+from engine.training.machine import choose_device
 
 if TYPE_CHECKING:
     from PIL import Image
@@ -40,6 +42,20 @@ def load_trained(run_id: str) -> Method:
     method = method_class(recipe.method)(encoder, parse_config(recipe.method, recipe.config), Task(**task))
     load_kept(method, store.writer(run_id).best_path)
     return method.eval()
+
+
+def trained(run_id: str) -> Method:
+    """The same, kept ready on the settings' device for the next question.
+
+    Raises:
+        UserError: The run has kept nothing yet, or its files are gone.
+    """
+    path = RunStore().writer(run_id).best_path
+    try:
+        mark = path.stat().st_mtime_ns
+    except OSError:
+        raise UserError("This run has kept no network: only a finished run can be used.") from None
+    return MODELS.get((run_id, mark), lambda: load_trained(run_id).to(choose_device()).eval())
 
 
 def predict(run_id: str, images: Sequence[Image.Image]) -> tuple[tuple[str, ...], np.ndarray]:

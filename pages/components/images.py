@@ -51,7 +51,7 @@ def item(dataset: Dataset, index: int, size: int = 224) -> dict[str, Any]:
         "under": split,
         "tone": "",
         "title": f"{one_line(name)} · {split}\n{width} × {height} px · image "
-        "{index}\n{one_line(dataset.names[index])}",
+        f"{index}\n{one_line(dataset.names[index])}",
         "alt": one_line(name),
     }
 
