@@ -56,6 +56,7 @@ function draw(root, data, state) {
 export default function ({ data, parentElement }) {
   const root = parentElement.querySelector(".gallery");
   let state = states.get(root);
+  root.classList.toggle("wide", Boolean(data.wide));
   if (!state || state.mark !== data.mark) states.set(root, (state = { mark: data.mark, shown: PAGE }));
   draw(root, data, state);
 }

@@ -225,7 +225,7 @@ class LiveView {
     const names = new Set();
     for (const row of rows) for (const key of Object.keys(row)) {
       const match = /^(train|val)_(.+)$/.exec(key);
-      if (match && finite(row[key])) names.add(match[2]);
+      if (match && finite(row[key]) && !match[2].endsWith("_floor")) names.add(match[2]);
     }
     return [...names];
   }
@@ -324,6 +324,10 @@ class LiveView {
       if (!rows.some((row) => finite(row[key]))) continue;
       traces.push({ x: rows.map((r) => r.epoch), y: rows.map((r) => r[key] ?? null), name: label, mode: rows.length < 25 ? "lines+markers" : "lines", line: { width: 2.5, color: colours[split] }, marker: { size: 5 }, hovertemplate: `%{y:${format}}` });
     }
+    const floor = rows.some((row) => finite(row[`val_${name}_floor`])) ? `val_${name}_floor` : `train_${name}_floor`;
+    if (rows.some((row) => finite(row[floor]))) { // nothing can lie below it, whatever is learned
+      traces.push({ x: rows.map((r) => r.epoch), y: rows.map((r) => r[floor] ?? null), name: "floor", mode: rows.length < 2 ? "markers" : "lines", line: { width: 1.5, dash: "dot", color: text }, marker: { symbol: "line-ew-open", color: text, size: 12 }, opacity: 0.75, hovertemplate: `floor %{y:${format}}<extra></extra>` });
+    }
     const kept = this.keptRow(rows), key = kept && (finite(kept[`val_${name}`]) ? `val_${name}` : null);
     if (key) traces.push({ x: [kept.epoch], y: [kept[key]], mode: "markers+text", name: "kept", text: ["kept"], textposition: isShare(name) ? "bottom center" : "top center", textfont: { size: 11 }, cliponaxis: false, showlegend: false, marker: { size: 12, symbol: "circle-open", color: text, line: { width: 2 } }, hovertemplate: `kept: epoch ${kept.epoch}<extra></extra>` });
     return traces;
@@ -369,6 +373,7 @@ class LiveView {
     const at = this.chosenFrame === null ? frames.length - 1 : frames.indexOf(this.chosenFrame);
     if (document.activeElement !== this.slider || this.chosenFrame === null) this.slider.value = at < 0 ? frames.length - 1 : at;
     const items = pictures.items.filter((item) => this.filter === "All" || item.tags.includes(this.filter));
+    this.grid.dataset.wide = Boolean(pictures.wide);
     this.fillGrid(items);
   }
 

@@ -15,6 +15,7 @@ from pages.components.backbone import Backbone, choose_backbone, choose_weights
 from pages.components.compose import Composer, start_button
 from pages.components.forms import put
 from pages.components.network_preview import preview
+from pages.components.recent import recent_runs
 from pages.components.run_view import show_run
 from pages.components.text import md
 
@@ -97,7 +98,7 @@ def compose(dataset: Dataset) -> None:
             backbone.image_size if composer.form.problems else size,
             f"random:{info.arch}" == encoder,
         )
-        recent_runs()
+        recent_runs("transfer")
 
 
 def in_words(
@@ -130,20 +131,6 @@ def choose_mode(composer: Composer, backbone: Backbone) -> str:
     composer.remember_choice(key, mode)
     st.caption(MODE_LINES[mode])
     return mode
-
-
-def recent_runs() -> None:
-    """The latest runs of this page, one click away."""
-    runs = [run for run in store.run_store().list() if run.method == METHOD][:5]
-    if not runs:
-        return
-    st.markdown("##### Latest runs")
-    for run in runs:
-        with st.container(horizontal=True, vertical_alignment="center", border=True):
-            st.text(run.name, width="stretch")
-            st.caption(store.outcome(run))
-            if st.button("Open", key=f"recent.{run.id}", type="tertiary", icon=":material/arrow_forward:"):
-                store.go_to_run(run)
 
 
 def run_again(run: str) -> None:

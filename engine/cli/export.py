@@ -26,7 +26,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("path", help="an image, or a folder of images")
     parser = command(commands, "export", "write a run's encoder or predictions to a file", export)
     parser.add_argument("run", help="a finished run")
-    parser.add_argument("--format", required=True, choices=("safetensors", "csv"), help="weights or table")
+    parser.add_argument(
+        "--format", required=True, choices=("safetensors", "decoder", "csv"), help="weights or table"
+    )
     parser.add_argument("--out", metavar="FILE", help="where to (beside you, named after the run)")
 
 
@@ -100,8 +102,9 @@ def export(args: argparse.Namespace) -> None:
 
     store = RunStore()
     store.get(args.run)
-    kind = "predictions" if args.format == "csv" else "encoder"
-    out = Path(args.out or f"{args.run}-{kind}.{args.format}")
+    kind = {"csv": "predictions", "decoder": "decoder"}.get(args.format, "encoder")
+    suffix = "csv" if args.format == "csv" else "safetensors"
+    out = Path(args.out or f"{args.run}-{kind}.{suffix}")
     if out.exists():
         raise UserError(f"{out.name[:80]} exists already: name another file with --out.")
     if args.format == "csv":
@@ -111,9 +114,10 @@ def export(args: argparse.Namespace) -> None:
         write_predictions(args.run, text, store)
         _write(out, text.getvalue().encode())
     else:
-        source = store.encoder_path(args.run)
+        source = store.decoder_path(args.run) if kind == "decoder" else store.encoder_path(args.run)
         if not source.exists():
-            raise UserError("This run has no encoder yet: it is written when the run is done.")
+            only = " and only for autoencoders" if kind == "decoder" else ""
+            raise UserError(f"This run has no {kind} yet: it is written when the run is done{only}.")
         _write(out, None, source)
     print_json({"file": out.name, "bytes": out.stat().st_size}) if args.json else print(f"Wrote {out.name}.")
 

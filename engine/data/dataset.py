@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, lru_cache
 from pathlib import Path
@@ -270,13 +271,16 @@ def derive(dataset: Dataset, keep: np.ndarray, name: str) -> Dataset:
     return derive_into(dataset, np.unique(np.asarray(keep, np.int64)), name)
 
 
-def export_zip(dataset: Dataset, target: Path | IO[bytes]) -> None:
+def export_zip(
+    dataset: Dataset, target: Path | IO[bytes], chosen: Sequence[int] | np.ndarray | None = None
+) -> None:
     """Write a zip of split/class/image, without EXIF, every name in plain ASCII.
 
     Args:
         dataset: What to export.
         target: A path, or a file open for writing bytes; it need not be seekable.
+        chosen: Places of the images wanted; all, if None.
     """
     from engine.data.zipping import write_zip
 
-    write_zip(dataset, target)
+    write_zip(dataset, target, chosen)

@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 from typing import IO
 
+import numpy as np
 from PIL import Image
 
 from engine.data.dataset import Dataset
@@ -25,13 +26,21 @@ RESERVED = {
 }  # Windows
 
 
-def write_zip(dataset: Dataset, target: Path | IO[bytes]) -> None:
-    """Write split/class/image; images are stored, since they are compressed already."""
+def write_zip(
+    dataset: Dataset, target: Path | IO[bytes], chosen: Sequence[int] | np.ndarray | None = None
+) -> None:
+    """Write split/class/image; images are stored, since they are compressed already.
+
+    Args:
+        dataset: Whose images.
+        target: A path, or a file to write to.
+        chosen: Places of the images wanted; all, if None.
+    """
     folders = ascii_names(dataset.classes, "class")
     names = dataset.names
     with zipfile.ZipFile(target, "w", zipfile.ZIP_STORED) as archive:
-        for i, split in enumerate(dataset.splits):
-            label = int(dataset.labels[i])
+        for i in range(len(dataset)) if chosen is None else map(int, chosen):
+            split, label = dataset.splits[i], int(dataset.labels[i])
             data, suffix = without_metadata(dataset.raw_bytes(i))
             stem = ascii_name(PurePosixPath(names[i]).stem) or "image"
             folder = f"{split}/{folders[label]}" if label >= 0 else str(split)

@@ -1,9 +1,11 @@
-"""Tables of a run's predictions, safe to open in a spreadsheet."""
+"""Tables of what a run says of each image, safe to open in a spreadsheet."""
 
 from __future__ import annotations
 
 import csv
-from typing import TextIO
+import io
+from collections.abc import Iterator, Sequence
+from typing import Any, TextIO
 
 import numpy as np
 
@@ -12,6 +14,8 @@ from engine.errors import UserError
 from engine.runs.store import RunStore
 
 SPLITS = ("train", "val", "test")
+CHUNK = 65536
+Row = Sequence[Any]
 
 
 def cell(text: str) -> str:
@@ -20,7 +24,7 @@ def cell(text: str) -> str:
 
 
 def write_predictions(run_id: str, file: TextIO, store: RunStore | None = None) -> int:
-    """Write one line an image: its name, split, label, what the run says, how sure it is; gives the lines.
+    """Write one line an image: its name, split, label, and what the run says of it; gives the lines.
 
     Args:
         run_id: A finished run.
@@ -30,38 +34,92 @@ def write_predictions(run_id: str, file: TextIO, store: RunStore | None = None) 
     Raises:
         UserError: The run has no predictions.
     """
+    writer = csv.writer(file)
+    lines = -1
+    for row in prediction_rows(run_id, store):
+        writer.writerow(row)
+        lines += 1
+    return lines
+
+
+def prediction_rows(
+    run_id: str, store: RunStore | None = None, rows: np.ndarray | None = None
+) -> Iterator[Row]:
+    """The table's head, then a row an image; `rows` picks and orders them, all in their order if None.
+
+    Raises:
+        UserError: The run has no predictions.
+    """
     store = store or RunStore()
     arrays = store.predictions(run_id)
-    if arrays is None or not {"index", "split", "label", "probabilities"} <= arrays.keys():
-        raise UserError("This run has no predictions yet: they are written when it is done.")
-    names, classes = _words(store, run_id, arrays["probabilities"].shape[1])
-    writer = csv.writer(file)
-    header = ["image", "name", "split", "label", "predicted", "confidence", "correct"]
-    writer.writerow([*header, *(cell(f"p({name})") for name in classes)])
-    rows = zip(arrays["index"], arrays["split"], arrays["label"], arrays["probabilities"], strict=True)
-    for index, split, label, probabilities in rows:
-        said = int(np.argmax(probabilities))
-        known = 0 <= int(label) < len(classes)
-        writer.writerow(
-            [
-                int(index),
-                cell(names[int(index)]) if int(index) < len(names) else "",
-                SPLITS[int(split)] if int(split) < len(SPLITS) else "",
-                cell(classes[int(label)]) if known else "",
-                cell(classes[said]),
-                f"{float(probabilities[said]):.6f}",
-                int(said == int(label)) if known else "",
-                *(f"{float(p):.6f}" for p in probabilities),
-            ]
-        )
-    return len(arrays["index"])
+    kinds = {"probabilities": _classified, "code": _coded}
+    kind = next((name for name in kinds if arrays is not None and name in arrays), None)
+    if arrays is None or kind is None or not {"index", "split", "label"} <= arrays.keys():
+        raise UserError("This run has no predictions: they are written when a run is done.")
+    names, classes = _words(store, run_id)
+    chosen = np.arange(len(arrays["index"])) if rows is None else rows
+    return _rows(arrays, chosen, names, classes, kinds[kind](arrays, classes))
 
 
-def _words(store: RunStore, run_id: str, width: int) -> tuple[list[str], list[str]]:
-    """(names of the images, names of the classes); numbers where the data set is gone."""
+def lines(rows: Iterator[Row]) -> Iterator[str]:
+    """The rows as parts of a CSV file, a few thousand letters each."""
+    buffer = io.StringIO(newline="")
+    writer = csv.writer(buffer)
+    for row in rows:
+        writer.writerow(row)
+        if buffer.tell() > CHUNK:
+            yield buffer.getvalue()
+            buffer.seek(0)
+            buffer.truncate()
+    yield buffer.getvalue()
+
+
+def _rows(
+    arrays: dict[str, np.ndarray], chosen: np.ndarray, names: list[str], classes: list[str], said: Any
+) -> Iterator[Row]:
+    head, tell = said
+    yield ["image", "name", "split", "label", *head]
+    for row in chosen:
+        index, split, label = (int(arrays[name][row]) for name in ("index", "split", "label"))
+        yield [
+            index,
+            cell(names[index]) if index < len(names) else "",
+            SPLITS[split] if split < len(SPLITS) else "",
+            cell(classes[label]) if 0 <= label < len(classes) else "",
+            *tell(int(row)),
+        ]
+
+
+def _classified(arrays: dict[str, np.ndarray], classes: list[str]) -> Any:
+    """Columns of a classifier: its answer, how sure it is, whether it is right, every probability."""
+    shares = arrays["probabilities"]
+    width = shares.shape[1]
+    words = classes if len(classes) == width else [str(number) for number in range(width)]
+
+    def tell(row: int) -> Row:
+        p, label = shares[row], int(arrays["label"][row])
+        best = int(np.argmax(p))
+        right = int(best == label) if 0 <= label < width else ""
+        return [cell(words[best]), f"{float(p[best]):.6f}", right, *(f"{float(v):.6f}" for v in p)]
+
+    return ["predicted", "confidence", "correct", *(cell(f"p({word})") for word in words)], tell
+
+
+def _coded(arrays: dict[str, np.ndarray], classes: list[str]) -> Any:
+    """Columns of an autoencoder: its error, its loss, and the code."""
+    codes = arrays["code"]
+
+    def tell(row: int) -> Row:
+        figures = (float(arrays["error"][row]), float(arrays["loss"][row]), *map(float, codes[row]))
+        return [f"{figure:.6g}" for figure in figures]
+
+    return ["squared_error", "loss", *(f"code_{i + 1}" for i in range(codes.shape[1]))], tell
+
+
+def _words(store: RunStore, run_id: str) -> tuple[list[str], list[str]]:
+    """(names of the images, names of the classes); empty where the data set is gone."""
     try:
         dataset = open_dataset(store.recipe(run_id).dataset)
     except UserError:
-        return [], [str(number) for number in range(width)]
-    classes = list(dataset.classes)
-    return dataset.names, classes if len(classes) == width else [str(number) for number in range(width)]
+        return [], []
+    return dataset.names, list(dataset.classes)

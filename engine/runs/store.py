@@ -206,6 +206,10 @@ class RunStore:
         """Where the run keeps its encoder's weights; the file is there once the run has made it."""
         return self.folder(run_id) / layout.ENCODER
 
+    def decoder_path(self, run_id: str) -> Path:
+        """Where an autoencoder's run keeps its decoder's weights."""
+        return self.folder(run_id) / layout.DECODER
+
     def encoder_info(self, run_id: str) -> dict[str, Any]:
         """What the encoder of this run is (architecture, width, image size …); empty if there is none.
 

@@ -54,6 +54,10 @@ class RunWriter:
         return self.folder / layout.ENCODER
 
     @property
+    def decoder_path(self) -> Path:
+        return self.folder / layout.DECODER
+
+    @property
     def encoder_info_path(self) -> Path:
         return self.folder / layout.ENCODER_INFO
 

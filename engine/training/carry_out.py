@@ -272,6 +272,9 @@ class _Training:
 
         encoder = method.encoder()
         save_tensors(self.writer.encoder_path, encoder.trunk.state_dict())
+        decoder = getattr(method, "decoder", None)
+        if decoder is not None:
+            save_tensors(self.writer.decoder_path, decoder.state_dict())
         info = {
             "arch": encoder.arch,
             "width": encoder.width,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,14 @@ from engine.data.dataset import Dataset, open_dataset
 from engine.data.pixels import fitted, pixels
 from engine.errors import UserError
 from engine.evaluation.latent import LatentSpace, between
+from engine.methods import method_class, parse_config
 from engine.methods.autoencoder import Autoencoder, as_bytes
 from engine.methods.inpainting import hide
+from engine.methods.method import Task
+from engine.models.encoder import build_encoder
+from engine.runs.recipe import Recipe
 from engine.runs.store import RunStore
+from engine.training.task import is_gray
 from engine.training.trained import trained
 
 if TYPE_CHECKING:
@@ -203,7 +209,7 @@ def repair(
     method = autoencoder(run)
     size = method.task.image_size
     stored = np.asarray(fitted(picture.convert("RGB"), stored_size(size)))[None]
-    images = center(torch.from_numpy(np.ascontiguousarray(stored)).to(_device(method)), size)
+    images = center(torch.from_numpy(stored.copy()).to(_device(method)), size)
     if method.task.gray:
         images = images.mean(1, keepdim=True).expand(-1, 3, -1, -1)
     damaged: tuple[Tensor, Tensor | None] | None = None
@@ -231,3 +237,49 @@ def _mask(hole: Rectangle, size: int) -> Tensor:
     mask = torch.zeros(1, 1, size, size)
     mask[:, :, first[1] : last[1], first[0] : last[0]] = 1
     return mask
+
+
+@dataclass(frozen=True)
+class Preview:
+    """What a recipe would do to a few images, before any training.
+
+    Attributes:
+        given: (n, H, W, 3) uint8, what would go in.
+        wanted: (n, H, W, 3) uint8, what should come out.
+        inputs: Numbers an image that the encoder sees.
+        latent: Numbers a code.
+        encoder: Parameters before the code.
+        decoder: Parameters after it.
+    """
+
+    given: np.ndarray
+    wanted: np.ndarray
+    inputs: int
+    latent: int
+    encoder: int
+    decoder: int
+
+
+def preview(recipe: Recipe, dataset: Dataset, index: np.ndarray) -> Preview:
+    """Build the recipe's network untrained and show what it would be given.
+
+    Raises:
+        UserError: The recipe cannot be carried out on these images.
+    """
+    size = recipe.image_size
+    side = stored_size(size)
+    stored = np.stack([np.asarray(fitted(dataset.image(int(i), at_least=side), side)) for i in index])
+    task = Task(tuple(dataset.classes), (), len(dataset), size, is_gray(stored))
+    config, kind = parse_config(recipe.method, recipe.config), method_class(recipe.method)
+    method = kind(build_encoder(kind.own_backbone(config, task), size), config, task).eval()
+    assert isinstance(method, Autoencoder)
+    with torch.inference_mode():
+        images = center(torch.from_numpy(stored), size)
+        draws = method.draws(torch.from_numpy(index))
+        seen, _ = method.damage(images, draws)
+        given, wanted = method.shown(seen), method.picture(method.targets(images), images)
+    sizes = {name: sum(p.numel() for p in part.parameters()) for name, part in method.parts().items()}
+    arch = method.arch
+    return Preview(
+        as_bytes(given), as_bytes(wanted), arch.inputs, arch.latent, sizes["encoder"], sizes["decoder"]
+    )

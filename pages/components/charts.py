@@ -44,6 +44,64 @@ def _figure(title: str, height: int, **layout: Any) -> go.Figure:
     return figure
 
 
+def class_errors_figure(rows: list[dict[str, Any]], title: str) -> go.Figure:
+    """Mean error of each class, largest first, with 95 % intervals of the mean."""
+    names = [escape(row["name"], 24) for row in rows][::-1]
+    spread = [1.96 * (row["spread"] or 0) for row in rows][::-1]
+    counts = [row["n"] for row in rows][::-1]
+    figure = _figure(title, max(220, 60 + 26 * len(rows)), bargap=0.4)
+    figure.add_bar(
+        y=list(range(len(names))), x=[row["error"] for row in rows][::-1], orientation="h", customdata=counts,
+        error_x={"array": spread, "color": QUIET, "thickness": 1.2},
+        marker={"color": COLOURS[0], "cornerradius": 4},
+        hovertemplate="%{x:.5f}, n = %{customdata:,}<extra></extra>",
+    )  # fmt: skip
+    figure.update_yaxes(tickvals=list(range(len(names))), ticktext=names)
+    figure.update_xaxes(title="squared error a pixel", rangemode="tozero")
+    return figure
+
+
+def sweep_figure(ours: dict[int, float], pca: dict[int, float], own: int, title: str) -> go.Figure:
+    """Error against code size, both axes logarithmic; the run at hand is ringed."""
+    figure = _figure(title, 340)
+    figure.add_scatter(
+        x=list(pca), y=list(pca.values()), mode="lines+markers", name="PCA",
+        line={"color": QUIET, "dash": "dot"},
+        hovertemplate="PCA, %{x} components: %{y:.5f}<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(
+        x=list(ours), y=list(ours.values()), mode="lines+markers", name="autoencoder",
+        line={"color": COLOURS[0], "width": 2.5}, marker={"size": 8},
+        hovertemplate="code of %{x}: %{y:.5f}<extra></extra>",
+    )  # fmt: skip
+    if own in ours:
+        ring = {"size": 16, "symbol": "circle-open", "color": COLOURS[2], "line": {"width": 2}}
+        figure.add_scatter(
+            x=[own], y=[ours[own]], mode="markers", name="this run", marker=ring, hoverinfo="skip"
+        )
+    sizes = sorted({*ours, *pca})
+    figure.update_xaxes(
+        type="log", title="numbers in the code", tickvals=sizes, ticktext=[str(s) for s in sizes]
+    )
+    figure.update_yaxes(type="log", title="squared error a pixel", tickformat="~g")
+    return figure
+
+
+def errors_figure(errors: np.ndarray, edge: float, title: str) -> go.Figure:
+    """A histogram of all images' errors; those from `edge` on are drawn strong."""
+    counts, edges = np.histogram(errors, bins=60)
+    middle = (edges[1:] + edges[:-1]) / 2
+    figure = _figure(title, 200, bargap=0.06, showlegend=False)
+    colours = [COLOURS[2] if right >= edge else QUIET for right in edges[1:]]
+    figure.add_bar(
+        x=middle, y=counts, marker_color=colours, hovertemplate="%{y:,} images near %{x:.4f}<extra></extra>"
+    )
+    figure.add_vline(x=edge, line={"color": COLOURS[2], "width": 1, "dash": "dot"})
+    figure.update_xaxes(title="squared error a pixel")
+    figure.update_yaxes(title="images")
+    return figure
+
+
 def parameters_text(count: int) -> str:
     """A number of parameters for reading: 8,194 · 11.2 M."""
     return f"{count:,}" if count < 1_000_000 else f"{count / 1e6:,.1f} M"

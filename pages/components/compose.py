@@ -27,10 +27,10 @@ SEED = Setting("seed", "int", 0, low=0, high=2**31 - 1, help=SEED_HELP)
 class Composer:
     """The form of one method with everything around it; remembers across pages under the method's name."""
 
-    def __init__(self, method: str, skip: tuple[str, ...] = ()) -> None:
+    def __init__(self, method: str, skip: tuple[str, ...] = (), begin: dict[str, Any] | None = None) -> None:
         self.method = method
         self.config = config_class(method)
-        self.form = ConfigForm(f"compose.{method}", self.config, skip)
+        self.form = ConfigForm(f"compose.{method}", self.config, skip, begin)
 
     def presets(self) -> None:
         """A select of presets; choosing one fills the form."""

@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Iterator
 from functools import lru_cache
 
+import numpy as np
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
@@ -128,13 +129,13 @@ class Pipe:
             self.closed_by_reader.set()
 
 
-def zipped(dataset: Dataset) -> Iterator[bytes]:
-    """The bytes of the set's zip; a reader that goes away ends the writing."""
+def zipped(dataset: Dataset, chosen: np.ndarray | None = None) -> Iterator[bytes]:
+    """The bytes of a zip of the set, or of the chosen images; a reader that goes away ends the writing."""
     pipe = Pipe()
 
     def work() -> None:
         try:
-            export_zip(dataset, pipe)  # type: ignore[arg-type]
+            export_zip(dataset, pipe, chosen)  # type: ignore[arg-type]
             pipe.flush()
         except (OSError, UserError):
             logging.getLogger("replab").info("a download of %s ended early", dataset.id)

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import base64
 import html
-import io
 
 import numpy as np
 import streamlit as st
 
 from engine.data.dataset import Dataset
 from engine.errors import UserError
+from pages.components.arrays import picture_url
 from pages.components.background import ask
 from pages.components.images import spread
 from pages.components.text import md
@@ -76,7 +75,9 @@ def drawn(dataset: Dataset, kind: str, seed: int) -> list[list[str]]:
         augment(batch, VIEWS[kind], size, generator) for _ in range(COPIES)
     ]  # COPIES of (n, 3, size, size)
     copies = [(view.clamp(0, 1) * 255).round().to(torch.uint8).permute(0, 2, 3, 1).numpy() for view in made]
-    return [[address(originals[i]), *(address(copy[i]) for copy in copies)] for i in range(len(originals))]
+    return [
+        [picture_url(originals[i]), *(picture_url(copy[i]) for copy in copies)] for i in range(len(originals))
+    ]
 
 
 def square(dataset: Dataset, index: int, side: int) -> np.ndarray:
@@ -84,14 +85,3 @@ def square(dataset: Dataset, index: int, side: int) -> np.ndarray:
     from PIL import ImageOps
 
     return np.asarray(ImageOps.fit(dataset.image(index, at_least=side), (side, side)))
-
-
-def address(pixels: np.ndarray) -> str:
-    from PIL import Image
-
-    buffer = io.BytesIO()
-    Image.fromarray(pixels).save(
-        buffer, "PNG" if len(pixels) <= 96 else "JPEG", **({} if len(pixels) <= 96 else {"quality": 88})
-    )
-    kind = "png" if len(pixels) <= 96 else "jpeg"
-    return f"data:image/{kind};base64,{base64.b64encode(buffer.getvalue()).decode()}"

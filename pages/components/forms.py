@@ -16,7 +16,8 @@ from pages.components.text import md
 
 SEGMENTS = 4  # up to so many choices are shown side by side
 SEGMENT_LETTERS = 30
-SHORT_LETTERS = 22
+SHORT_LETTERS = 16
+HALF_LINE_LETTERS = 14  # of all segments together
 
 
 @dataclass(frozen=True)
@@ -48,7 +49,12 @@ class Setting:
     def is_short(self) -> bool:
         """Whether its widget can do with half a line."""
         words = [str(self.labels.get(str(choice), choice)) for choice in self.choices]
-        return self.kind in ("int", "float") or (bool(words) and max(map(len, words)) <= SHORT_LETTERS)
+        if self.kind in ("int", "float"):
+            return True
+        letters = sum(map(len, words))
+        if len(words) <= SEGMENTS and letters <= SEGMENT_LETTERS:  # shown side by side
+            return bool(words) and letters <= HALF_LINE_LETTERS
+        return max(map(len, words), default=SHORT_LETTERS + 1) <= SHORT_LETTERS
 
     def bounds_text(self) -> str:
         low, high = (f"{value:g}" for value in (self.low or 0, self.high or 0))
@@ -165,14 +171,32 @@ def initial(key: str, value: Any, name: str = "value") -> dict[str, Any]:
 class ConfigForm:
     """A form that remembers: its values live in the session under its name, across pages and reruns."""
 
-    def __init__(self, name: str, config: type[BaseModel], skip: tuple[str, ...] = ()) -> None:
+    def __init__(
+        self,
+        name: str,
+        config: type[BaseModel],
+        skip: tuple[str, ...] = (),
+        begin: Mapping[str, Any] | None = None,
+    ) -> None:
+        """`begin` holds defaults that suit what is chosen beside the form."""
         self.name = name
         self.settings = [setting for setting in settings_of(config) if setting.name not in skip]
         self.problems: dict[str, str] = {}
         self.memory: dict[str, Any] = st.session_state.setdefault(f"{name}.values", {})
+        self._begin_with(begin or {})
 
     def key(self, field_name: str) -> str:
         return f"{self.name}.{field_name}"
+
+    def _begin_with(self, values: Mapping[str, Any]) -> None:
+        """Follow new defaults where the form still holds the old ones; what somebody chose stays."""
+        before = self.memory.get("begin", {})
+        for name, value in values.items():
+            default = next(setting.default for setting in self.settings if setting.name == name)
+            if value != before.get(name) and self.memory.get(name, default) == before.get(name, default):
+                self.memory[name] = value
+                put(self.key(name), value)
+        self.memory["begin"] = {**before, **values}
 
     def prefill(self, values: Mapping[str, Any]) -> None:
         """Set the form to `values`; what they do not name goes back to its default. Before `draw`."""

@@ -29,11 +29,17 @@ def _matrix() -> Any:
     )
 
 
-def gallery(items: list[dict[str, Any]], key: str) -> None:
-    """Draw pictures in the order given; each item is what `pictures.prediction_item` returns."""
+def gallery(items: list[dict[str, Any]], key: str, wide: bool = False) -> None:
+    """Draw pictures in the order given; each item is what `pictures.prediction_item` returns.
+
+    Args:
+        items: What to draw.
+        key: Of the component.
+        wide: Pictures are strips of several beside each other, drawn with hard edges.
+    """
     shown = items[:MAX_ITEMS]
     mark = f"{key}:{len(items)}:{shown[0]['images'][0] if shown else ''}"
-    _gallery()(key=key, data={"items": shown, "mark": mark})
+    _gallery()(key=key, data={"items": shown, "mark": mark, "wide": wide})
     if len(items) > len(shown):
         st.caption(f"{len(shown)} of {len(items)} images can be looked at here; the CSV has them all.")
 

@@ -86,11 +86,10 @@ def latest_runs(runs: list[RunSummary], names: dict[str, str], count: int = 5) -
 
 def row(run: RunSummary, dataset: str) -> None:
     colour, icon = STATES.get(run.state, ("gray", "help"))
-    accuracy = store.best_accuracy(run)
     with st.container(horizontal=True, vertical_alignment="center"):
         with st.container(gap=None, width="stretch"):
             st.markdown(f"**{md(run.name, 70)}**")
-            result = f" · {accuracy:.1%} validation accuracy" if accuracy is not None else ""
+            result = store.outcome(run).removeprefix(run.state)
             st.caption(f"{md(dataset, 40)}{result} · {ago(run.created)}")
         st.badge(run.state, icon=f":material/{icon}:", color=colour)  # type: ignore[arg-type]
         if st.button(

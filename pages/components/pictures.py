@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 
 from engine.data.dataset import Dataset
+from engine.methods import METHODS
+from pages.components.arrays import brightest, heat, picture_url, strip
 
 Frame = dict[str, np.ndarray]
 UNSURE_MARGIN = 0.2
@@ -51,5 +53,34 @@ def classification(dataset: Dataset, frame: Frame) -> dict[str, Any]:
     }
 
 
+def rebuilding(dataset: Dataset, frame: Frame) -> dict[str, Any]:
+    """The pinned images: what went in, what came out, and where they differ."""
+    errors = heat(frame["error"], brightest(frame["error"]))
+    items = []
+    for row, index in enumerate(frame["index"]):
+        label = int(frame["label"][row])
+        name = dataset.classes[label] if label >= 0 else f"image {int(index)}"
+        items.append(
+            {
+                "images": [picture_url(strip([frame["given"][row], frame["made"][row], errors[row]]))],
+                "label": name,
+                "value": f"{float(frame['score'][row]):.3g}",
+                "tags": [],
+                "title": f"{name}: input, rebuilt, error; loss {float(frame['score'][row]):.4g}",
+                "alt": f"{name}: input, rebuilt image and error",
+            }
+        )
+    return {
+        "caption": f"{len(items)} images, the same each time: input | rebuilt | error (bright is wrong), "
+        "with the loss of each",
+        "filters": [],
+        "wide": True,
+        "items": items,
+    }
+
+
 # method -> what its frames show; a method that is missing here simply has no pictures
-PICTURES: dict[str, Callable[[Dataset, Frame], dict[str, Any]]] = {"classification": classification}
+PICTURES: dict[str, Callable[[Dataset, Frame], dict[str, Any]]] = {
+    "classification": classification,
+    **{name: rebuilding for name, entry in METHODS.items() if entry.page == "autoencoders"},
+}

@@ -11,7 +11,7 @@ import streamlit as st
 from engine.data.dataset import summarise
 from engine.errors import UserError
 from engine.methods import config_class, method_entry
-from engine.models.backbones import BACKBONES
+from engine.models.backbones import backbone_info
 from engine.models.encoder import encoder_arch
 from engine.models.weights import weights_info
 from engine.runs.recipe import Recipe
@@ -74,7 +74,7 @@ def backbone_facts(encoder: str) -> list[tuple[str, str]]:
             ("Backbone", value),
             ("Weights", f"{origin} (deleted)" if kind in ("run", "file") else origin),
         ]
-    return [("Backbone", BACKBONES[arch].title), ("Weights", origin)]
+    return [("Backbone", backbone_info(arch).title), ("Weights", origin)]
 
 
 def _words(setting: Setting | None, value: Any) -> str:
@@ -107,6 +107,8 @@ def recipe_tab(summary: RunSummary, found: dict[str, Any]) -> None:
         base = f"/lab/runs/{summary.id}"
         if run_store().encoder_path(summary.id).is_file():
             st.link_button("Weights (safetensors)", f"{base}/encoder.safetensors", icon=":material/download:")
+        if run_store().decoder_path(summary.id).is_file():
+            st.link_button("Decoder (safetensors)", f"{base}/decoder.safetensors", icon=":material/download:")
         st.link_button("Predictions (CSV)", f"{base}/predictions.csv", icon=":material/download:")
         st.download_button(
             "Recipe (JSON)", recipe.to_json(), f"recipe-{summary.id}.json", "application/json",

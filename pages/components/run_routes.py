@@ -2,37 +2,34 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import re
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import numpy as np
 from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from engine.data.dataset import Dataset, open_dataset
+from engine.data.dataset import open_dataset
 from engine.errors import UserError
+from engine.export.tables import lines, prediction_rows
 from engine.files import check_id
 from pages.components.pictures import PICTURES
 from pages.components.store import run_store
 
 MAX_ROWS = 2000  # of one answer; the view asks again at once while there are more
 NO_STORE = {"Cache-Control": "no-store"}
-SPLITS = ("train", "val", "test")
 
 
 def routes() -> list[Route]:
     return [
-        Route("/lab/runs/{run}/metrics", _guarded(metrics)),
-        Route("/lab/runs/{run}/predictions.csv", _guarded(predictions_csv)),
-        Route("/lab/runs/{run}/encoder.safetensors", _guarded(encoder_file)),
+        Route("/lab/runs/{run}/metrics", guarded(metrics)),
+        Route("/lab/runs/{run}/predictions.csv", guarded(predictions_csv)),
+        Route("/lab/runs/{run}/encoder.safetensors", guarded(encoder_file)),
     ]
 
 
-def _guarded(handler: Callable[[Request, str], Response]) -> Callable[[Request], Response]:
+def guarded(handler: Callable[[Request, str], Response]) -> Callable[[Request], Response]:
     """Check the id and turn what a user can cause into one JSON sentence; runs in Starlette's thread pool."""
 
     def endpoint(request: Request) -> Response:
@@ -94,51 +91,14 @@ def _pictures(run: str, epoch: int) -> dict[str, Any] | None:
 
 
 def predictions_csv(request: Request, run: str) -> Response:
-    """Every prediction of a run, one line an image."""
-    store = run_store()
-    predictions = store.predictions(run)
-    if predictions is None:
-        raise UserError("This run has no predictions: only a finished classification has them.")
-    dataset = open_dataset(store.recipe(run).dataset)
-    return StreamingResponse(
-        csv_lines(dataset, predictions),
-        media_type="text/csv; charset=utf-8",
-        headers={"Content-Disposition": f'attachment; filename="predictions-{run}.csv"', **NO_STORE},
-    )
+    """What a run says of every image, one line an image."""
+    return csv_response(prediction_rows(run, run_store()), f"predictions-{run}.csv")
 
 
-def csv_lines(dataset: Dataset, predictions: dict[str, np.ndarray]) -> Iterator[str]:
-    """The lines of the table; `probabilities` is (m, C), columns in the order of the data set's classes."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer)
-    names = [_cell(name) for name in dataset.classes]
-    head = ["image", "name", "split", "true", "predicted", "confidence", "correct"]
-    writer.writerow(head + [f"p({name})" for name in names])
-    columns = (predictions[key] for key in ("index", "split", "label", "probabilities"))
-    for index, split, label, p in zip(*columns, strict=True):
-        top = int(np.argmax(p))
-        row = [int(index), _cell(dataset.names[int(index)]), _split(split)]
-        row += [
-            names[int(label)] if label >= 0 else "",
-            names[top],
-            f"{float(p[top]):.6f}",
-            int(top == label),
-        ]
-        writer.writerow(row + [f"{float(value):.6f}" for value in p])
-        if buffer.tell() > 65536:
-            yield buffer.getvalue()
-            buffer.seek(0)
-            buffer.truncate()
-    yield buffer.getvalue()
-
-
-def _split(code: Any) -> str:
-    return str(code) if isinstance(code, (str, np.str_)) else SPLITS[int(code)]
-
-
-def _cell(text: str) -> str:
-    """User text that a spreadsheet cannot take for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+def csv_response(rows: Iterator[Any], name: str) -> Response:
+    """A table that is sent while it is written."""
+    headers = {"Content-Disposition": f'attachment; filename="{name}"', **NO_STORE}
+    return StreamingResponse(lines(rows), media_type="text/csv; charset=utf-8", headers=headers)
 
 
 def encoder_file(request: Request, run: str) -> Response:

@@ -10,7 +10,7 @@ import streamlit as st
 from engine.data.dataset import list_datasets
 from engine.methods import METHODS
 from engine.runs.summary import RunSummary
-from pages.components.store import best_accuracy
+from pages.components.store import best_accuracy, best_figure
 
 STATE_WORDS = {
     "running": "● running",
@@ -78,6 +78,11 @@ def run_table(runs: list[RunSummary]) -> list[RunSummary]:
             "Accuracy": st.column_config.NumberColumn(
                 format="percent", width="small", help="Validation accuracy of the kept epoch."
             ),
+            "Loss": st.column_config.NumberColumn(
+                format="%.4g",
+                width="small",
+                help="Validation loss of the kept epoch; only runs of one method and data set compare.",
+            ),
             "Epochs": st.column_config.TextColumn(width="small"),
             "Seed": st.column_config.NumberColumn(format="%d", width="small"),
             "Size (MB)": st.column_config.NumberColumn(format="%.1f", help="Disk used; empty while it runs."),
@@ -102,6 +107,7 @@ def _frame(runs: list[RunSummary], names: dict[str, str]) -> pd.DataFrame:
             "Data": [names.get(run.dataset, run.dataset) for run in runs],
             "Backbone": [_backbone(run) for run in runs],
             "Accuracy": [best_accuracy(run) for run in runs],
+            "Loss": [best_figure(run, "val_loss") for run in runs],
             "Epochs": [f"{run.epoch} / {run.epochs}" if run.epochs else "" for run in runs],
             "Seed": [run.seed for run in runs],
             "Seconds": [run.finished - run.started if run.finished and run.started else None for run in runs],

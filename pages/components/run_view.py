@@ -9,8 +9,10 @@ from typing import Any
 import streamlit as st
 
 from engine.errors import UserError
+from engine.methods import METHODS
 from engine.runs.summary import RunSummary, Status
 from pages.components import store
+from pages.components.code_results import code_results
 from pages.components.live import live_view
 from pages.components.recipe_card import recipe_card
 from pages.components.results import results, suffix
@@ -22,7 +24,10 @@ ADVICE = {
     "interrupted": "Finished epochs are kept; Resume goes on from them.",
 }
 # what a finished run of a method shows; a method that is missing here shows its curves only
-RESULTS: dict[str, Callable[[RunSummary], None]] = {"classification": results}
+RESULTS: dict[str, Callable[[RunSummary], None]] = {
+    "classification": results,
+    **{name: code_results for name, entry in METHODS.items() if entry.page == "autoencoders"},
+}
 
 
 def show_run(run: str, again: Callable[[str], None] | None = None) -> None:

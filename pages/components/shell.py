@@ -18,7 +18,10 @@ PAGES = {
         ("home.py", "Home", "home", ""),
         ("data.py", "Data", "photo_library", "data-sets"),
     ],
-    "Learn": [("transfer_learning.py", "Transfer learning", "model_training", "transfer-learning")],
+    "Learn": [
+        ("transfer_learning.py", "Transfer learning", "model_training", "transfer-learning"),
+        ("autoencoders.py", "Autoencoders", "compress", "auto-encoders"),
+    ],
     "Work": [("runs.py", "Runs", "timeline", "all-runs")],
 }
 

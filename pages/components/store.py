@@ -22,7 +22,7 @@ FINAL = ("done", "failed", "stopped", "interrupted")
 RESUMABLE = ("failed", "stopped", "interrupted")
 
 # the page that a method's registry line names; a run of any other method is watched on the Runs page
-PAGES = {"transfer": "pages/transfer_learning.py"}
+PAGES = {"transfer": "pages/transfer_learning.py", "autoencoders": "pages/autoencoders.py"}
 RUNS_PAGE = "pages/runs.py"
 
 
@@ -91,13 +91,21 @@ def outcome(run: RunSummary) -> str:
         if run.state in ACTIVE and run.epochs
         else run.state
     )
-    return state if accuracy is None else f"{state} · {accuracy:.1%} validation accuracy"
+    if accuracy is not None:
+        return f"{state} · {accuracy:.1%} validation accuracy"
+    loss = best_figure(run, "val_loss")
+    return state if loss is None else f"{state} · validation loss {loss:.3g}"
 
 
 def best_accuracy(run: RunSummary) -> float | None:
     """The validation accuracy of the kept epoch, or of the last one while nothing is kept."""
+    return best_figure(run, "val_accuracy")
+
+
+def best_figure(run: RunSummary, name: str) -> float | None:
+    """A figure of the kept epoch's row, or of the last one while nothing is kept."""
     for which in ("best", "last"):
-        value = run.metrics.get(which, {}).get("val_accuracy")
+        value = run.metrics.get(which, {}).get(name)
         if isinstance(value, (int, float)):
             return float(value)
     return None

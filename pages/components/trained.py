@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from engine.data.dataset import list_datasets
 from engine.errors import UserError
 from engine.methods import METHODS
-from engine.models.backbones import BACKBONES, BackboneInfo
+from engine.models.backbones import BackboneInfo, backbone_info
 from engine.runs.store import RunStore
 from engine.runs.summary import RunSummary
 from pages.components.store import run_store
@@ -67,11 +67,11 @@ def _encoder(store: RunStore, run: RunSummary, names: dict[str, str]) -> Trained
         return None
     try:
         noted = store.encoder_info(run.id)
-        if noted.get("arch") not in BACKBONES or not store.encoder_path(run.id).is_file():
+        info = backbone_info(str(noted.get("arch")))
+        if not store.encoder_path(run.id).is_file():
             return None
     except UserError:  # deleted while we looked
         return None
-    info = BACKBONES[noted["arch"]]
     method = METHODS[run.method].title if run.method in METHODS else run.method
     data = names.get(run.dataset, "a deleted data set")
     size = noted.get("image_size")
