@@ -35,7 +35,9 @@ def own_picture(summary: RunSummary, found: dict[str, Any]) -> None:
     if picture is None:
         return
     options: dict[str, Any] = {}
-    left, right = st.columns([1, 2.6], gap="large")
+    left = right = st.container()
+    if summary.method in ("inpainting", "denoising_autoencoder", "masked_autoencoder"):
+        left, right = st.columns([1, 2.6], gap="large")
     with left:
         if summary.method == "inpainting":
             whole = repair(summary.id, picture, hole=(0, 0, 0.01, 0.01))["original"]

@@ -91,7 +91,7 @@ def test_the_table_of_predictions_agrees_with_the_arrays(client: TestClient) -> 
     assert sum(int(row["correct"]) for row in rows) == 19
     assert {row["split"] for row in rows} == {"train", "val", "test"}
     for row, index, p in zip(rows, stored["index"], stored["probabilities"], strict=True):
-        assert int(row["image"]) == index and row["true"] == dataset.classes[dataset.labels[index]]
+        assert int(row["image"]) == index and row["label"] == dataset.classes[dataset.labels[index]]
         assert [float(row["p(blue)"]), float(row["p(red)"])] == pytest.approx(p.tolist(), abs=1e-6)
 
 

@@ -8,26 +8,10 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine.runs import executors
 from engine.runs.store import RunStore
 from tests.pages.made import HOSTILE, fine, make_dataset, make_recipe, make_run, open_page, words
 
 PAGE = "transfer_learning"
-
-
-class Waiting:
-    """An executor that leaves runs in the queue."""
-
-    def submit(self, run_id: str) -> None:
-        pass
-
-    def stop(self, run_id: str, force: bool = False) -> None:
-        RunStore().request_stop(run_id, force)
-
-
-@pytest.fixture
-def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(executors.EXECUTORS, "inline", lambda store: Waiting())
 
 
 def press(app: AppTest, key: str) -> AppTest:

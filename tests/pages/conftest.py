@@ -1,0 +1,23 @@
+"""Fixtures of the page tests."""
+
+from __future__ import annotations
+
+import pytest
+
+from engine.runs import executors
+from engine.runs.store import RunStore
+
+
+class Waiting:
+    """An executor that leaves runs in the queue."""
+
+    def submit(self, run_id: str) -> None:
+        pass
+
+    def stop(self, run_id: str, force: bool = False) -> None:
+        RunStore().request_stop(run_id, force)
+
+
+@pytest.fixture
+def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(executors.EXECUTORS, "inline", lambda store: Waiting())
