@@ -46,6 +46,18 @@ def pixel_losses(kind: str, logits: Tensor, targets: Tensor) -> Tensor:
     return (values_of(kind, logits) - targets) ** 2
 
 
+def mean_loss(kind: str, logits: Tensor, targets: Tensor, mask: Tensor | None = None) -> Tensor:
+    """The mean over images of each image's mean loss where `mask` is 1; quick where there is none.
+
+    Shapes as in `pixel_losses` and `mean_of_images`.
+    """
+    if mask is not None:
+        return mean_of_images(pixel_losses(kind, logits, targets), mask).mean()
+    if kind == "bce":
+        return F.binary_cross_entropy_with_logits(logits.float(), targets)
+    return F.mse_loss(values_of(kind, logits.float()), targets)
+
+
 def values_of(kind: str, logits: Tensor) -> Tensor:
     """What the logits stand for: pixels in (0, 1), or any value where the decoder is linear."""
     return logits if kind == "linear" else logits.float().sigmoid()

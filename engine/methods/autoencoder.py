@@ -106,7 +106,7 @@ class Autoencoder(Method):
 
     def encode(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, d)."""
-        return self.backbone(images)
+        return self.backbone(images[:, :1] if self.arch.reads == "gray" else images)
 
     def decode(self, codes: Tensor) -> Tensor:
         """(N, d) -> (N, 3, H, W) pictures in [0, 1].
@@ -127,8 +127,7 @@ class Autoencoder(Method):
 
     def _result(self, images: Tensor, mask: Tensor | None, logits: Tensor) -> StepResult:
         targets = self.targets(images)
-        loss = rebuilt.mean_of_images(rebuilt.pixel_losses(self.loss_kind, logits, targets), mask).mean()
-        return StepResult(loss, self._logs(logits.detach(), targets, mask))
+        return StepResult(rebuilt.mean_loss(self.loss_kind, logits, targets, mask))
 
     def _logs(self, logits: Tensor, targets: Tensor, mask: Tensor | None) -> dict[str, Tensor]:
         if self.loss_kind != "bce":

@@ -65,7 +65,7 @@ class VariationalAutoencoder(Autoencoder):
         sampled = self._result(images, None, self.decoder(mean + (0.5 * log_variance).exp() * noise))
         divergence = kl_to_normal(mean, log_variance)
         outputs = {**plain.outputs, "divergence": divergence}
-        return self._with_divergence(StepResult(sampled.loss, sampled.logs, outputs), divergence)
+        return self._with_divergence(StepResult(sampled.loss, plain.logs, outputs), divergence)
 
     def report(self, outcomes: Mapping[str, Outcome]) -> dict[str, Any]:
         return {

@@ -14,7 +14,12 @@ HEADS = 4
 
 
 def seen_by(images: Tensor, reads: str) -> Tensor:
-    """What an encoder sees of (N, 3, H, W) images in [0, 1]: (N, 1 or 3, H, W) in [0, 1]."""
+    """What an encoder sees of (N, 3, H, W) images in [0, 1]: (N, 1 or 3, H, W) in [0, 1].
+
+    Grey images may come as (N, 1, H, W).
+    """
+    if reads == "gray" and images.shape[1] == 1:
+        return images
     if reads == "gray":
         return images.mean(1, keepdim=True)
     return lab.lightness(images) if reads == "light" else images

@@ -50,6 +50,7 @@ class Encoder(nn.Module):
         self.source = source or f"random:{arch}"
         self.trunk = trunk
         mean, std = _figures(info)
+        self.plain = (mean, std) == PLAIN
         self.register_buffer("mean", torch.tensor(mean).view(1, 3, 1, 1), persistent=False)
         self.register_buffer("std", torch.tensor(std).view(1, 3, 1, 1), persistent=False)
 
@@ -64,7 +65,7 @@ class Encoder(nn.Module):
 
     def normalise(self, images: Tensor) -> Tensor:
         """Centre and scale (N, 3, H, W) images in [0, 1] the way the weights expect."""
-        return (images - self.mean) / self.std
+        return images if self.plain else (images - self.mean) / self.std
 
     def head_features(self, images: Tensor) -> Tensor:
         """What a classification head reads.

@@ -28,6 +28,11 @@ POLL = 0.1
 LOG_LIMIT = 16 * 1024**2
 LOG_KEPT = 1024**2
 WORKER = (sys.executable, "-m", "engine.runs.worker")
+SPINS = (
+    "3000"  # turns that a waiting thread tries before it sleeps; on a busy machine they cost as much again
+)
+QUIET_SECONDS = 0.15
+QUIET_SHARE = 0.6  # of the processors' time that is free
 
 
 @dataclass(frozen=True)
@@ -130,6 +135,23 @@ def _start(folder: Path, slot: int, options: Options) -> subprocess.Popen[bytes]
         )
 
 
+def machine_is_quiet() -> bool:
+    """Whether the processors have little else to do at this moment; False where that cannot be told."""
+
+    def ticks() -> tuple[int, int]:
+        with open("/proc/stat", encoding="ascii") as file:
+            counts = [int(count) for count in file.readline().split()[1:9]]
+        return sum(counts), counts[3] + counts[4]  # all of it; idle and waiting for the disk
+
+    try:
+        before = ticks()
+        time.sleep(QUIET_SECONDS)
+        after = ticks()
+    except (OSError, ValueError, IndexError):
+        return False
+    return after[1] - before[1] >= QUIET_SHARE * max(1, after[0] - before[0])
+
+
 def worker_environment() -> dict[str, str]:
     """The worker's environment: threads, memory settings that torch cannot change later, and no secrets."""
     secret = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY")
@@ -141,6 +163,8 @@ def worker_environment() -> dict[str, str]:
         if threads := settings().threads:
             env["OMP_NUM_THREADS"] = env["MKL_NUM_THREADS"] = str(threads)
     env.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # threads that spin take the web server's turn
+    if machine_is_quiet():  # a short spin then makes the steps of small networks more than twice as quick
+        env.setdefault("GOMP_SPINCOUNT", SPINS)
     if sys.platform == "linux":  # keep large activations on the heap: saves page faults in every step
         env.setdefault("MALLOC_MMAP_MAX_", "0")
         env.setdefault("MALLOC_TRIM_THRESHOLD_", str(2**40))
