@@ -67,7 +67,15 @@ class Walk {
       this.starts.push([base, button]);
     }
     board.append(this.pad, side, sliders);
-    root.replaceChildren(bases, board);
+    const legend = node("div", "legend");
+    data.classes.forEach((name, label) => {
+      const entry = node("span"), dot = node("i");
+      dot.style.background = data.colours[label];
+      entry.append(dot, document.createTextNode(name));
+      legend.append(entry);
+    });
+    legend.hidden = this.pad.hidden;
+    root.replaceChildren(bases, board, legend);
     this.sizes = new ResizeObserver(() => this.draw());
     this.sizes.observe(this.pad);
   }
