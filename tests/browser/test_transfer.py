@@ -113,7 +113,8 @@ def test_from_a_zip_to_the_images_behind_a_mistake(lab: Any, visit: Any) -> None
         tab(again, "Recipe and downloads")
         again.page.get_by_role("link", name="Predictions (CSV)").click()
     lines = Path(download.value.path()).read_text().splitlines()
-    assert lines[0].startswith("image,name,split,true,predicted") and len(lines) == 1 + 45
+    assert lines[0] == "image,name,split,label,predicted,confidence,correct,p(blue),p(green),p(red)"
+    assert len(lines) == 1 + 45
     assert again.page.locator("[data-testid=stException]").count() == 0
     again.clean()
 
