@@ -57,16 +57,16 @@ def answered(handler: Callable[[Request], Response]) -> Callable[[Request], Resp
 def on_circle(request: Request) -> Response:
     """The loss of points on the circle: those at `angles`, or a `preset` of `pairs`.
 
-    InfoNCE also takes the keys of its queue: those at `queue`, or as many as `keys` says.
+    InfoNCE also takes the keys of its queue: those at `queue`, or as many as `keys` says, as the preset has.
     """
-    loss, temperature = _loss(request), _temperature(request)
-    if request.query_params.get("angles"):
-        angles = _angles(request, "angles")
-        keys = _angles(request, "queue") if loss == "info_nce" else np.zeros(0)
-    else:
-        name, seed = request.query_params.get("preset", "Random"), _seed(request)
-        angles = arrange(name, _pairs(request, "pairs"), seed)
-        keys = arrange_queue(name, _keys(request), seed) if loss == "info_nce" else np.zeros(0)
+    query, seed = request.query_params, _seed(request)
+    loss, temperature, preset = _loss(request), _temperature(request), query.get("preset", "Random")
+    angles = (
+        _angles(request, "angles") if "angles" in query else arrange(preset, _pairs(request, "pairs"), seed)
+    )
+    keys = np.zeros(0)
+    if loss == "info_nce":
+        keys = _angles(request, "queue") if "queue" in query else arrange_queue(preset, _keys(request), seed)
     n = check_pairs(len(angles))
     if len(keys) > MOST_KEYS:
         raise UserError(f"The queue here holds at most {MOST_KEYS} keys, got {len(keys)}.")

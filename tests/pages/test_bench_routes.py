@@ -64,6 +64,8 @@ def test_a_queue_lies_on_the_circle_too(client: TestClient) -> None:
     found = ask(client, loss="info_nce", preset="Random", pairs=4, keys=6)
     assert len(found["queue"]) == 6 and np.shape(found["similarities"]) == (4, 7)
     assert found["positive"] == [0] * 4 and found["best"] is None
+    same = ask(client, loss="info_nce", preset="Random", angles=text(np.array(found["angles"])), keys=6)
+    assert same["queue"] == found["queue"]  # another loss for the same points
     again = ask(
         client, loss="info_nce", angles=text(np.array(found["angles"])), queue=text(np.array(found["queue"]))
     )
@@ -91,7 +93,7 @@ def test_the_largest_bench_is_quick_and_holds_no_nan(
         "preset=Square", "seed=-1", "seed=99999999999", "angles=1,2,3", "angles=1,2", "angles=x",
         "angles=nan,1,2,3", "angles=1e999,1,2,3", "angles=1,2,3,", "angles=" + "0," * 33 + "0",
         "angles=" + "1" * 700, "loss=info_nce&keys=0", "loss=info_nce&keys=33",
-        "loss=info_nce&angles=0,1,2,3", "loss=info_nce&angles=0,1,2,3&queue=x",
+        "loss=info_nce&angles=0,1,2,3&keys=0", "loss=info_nce&angles=0,1,2,3&queue=x", "angles=",
         "loss=info_nce&angles=0,1,2,3&queue=" + "0," * 32 + "0",
     ],
 )  # fmt: skip
