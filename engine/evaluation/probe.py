@@ -136,6 +136,9 @@ def _answers(
     """(m, C) logits of `other` for each cost, from classifiers of (x, y) each begun at the last one's end."""
     scaler, theta, found = Scaler.of(x), None, []
     scaled, others, truth, classes = scaler(x), scaler(other), torch.from_numpy(y), int(y.max()) + 1
+    if scaled.shape[1] > len(scaled):  # the best weights lie in the span of the images: turned into it,
+        span = torch.linalg.qr(scaled.T).Q  # (d, n), the problem is the same with fewer features
+        scaled, others = scaled @ span, others @ span
     curvature = curvature_of(scaled, classes)
     for cost in costs:
         theta = fit_softmax(scaled, truth, classes, cost, theta, stop, curvature)

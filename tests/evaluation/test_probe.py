@@ -122,6 +122,15 @@ def test_digits_are_read_as_well_as_scikit_learn_reads_them(digits: Split) -> No
     assert found.accuracy == pytest.approx(known.score(scaler.transform(test_x), test_y), abs=0.006)
 
 
+def test_more_features_than_images_are_the_same_problem_in_their_span() -> None:
+    y = np.arange(200) % 4
+    x = np.concatenate([noise(200, 150), noise(200, 4, seed=1) + 3 * np.eye(4)[y]], axis=1)
+    found = linear_probe(x[:80], y[:80], x[80:], y[80:], 4)
+    scaler = StandardScaler().fit(x[:80])
+    known = LogisticRegression(C=found.cost, tol=1e-5, max_iter=500).fit(scaler.transform(x[:80]), y[:80])
+    assert found.accuracy == pytest.approx(known.score(scaler.transform(x[80:]), y[80:]), abs=0.017)
+
+
 def test_only_the_training_part_scales_and_chooses(digits: Split, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[np.ndarray] = []
     real = Scaler.of
