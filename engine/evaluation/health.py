@@ -110,10 +110,16 @@ def _unit(z: np.ndarray, at_least: int = 2) -> np.ndarray:
 
 
 def _singular_values(z: np.ndarray, normalise: bool) -> np.ndarray:
-    """Of the centred embeddings; those that are nothing but rounding are 0."""
+    """Of the centred embeddings; those that are nothing but rounding are 0.
+
+    They come from the small matrix of products, a hundred times faster than a decomposition of all rows. Its
+    square root leaves half the digits, so values below 1e-7 of the largest are rounding as well.
+    """
     x = _unit(z) if normalise else finite_features(z, "these images").astype(np.float64)
-    values = np.linalg.svd(x - x.mean(0), compute_uv=False)
-    rounding = max(x.shape) * np.finfo(np.float64).eps * np.linalg.norm(x, axis=1).max()
+    size = np.linalg.norm(x, axis=1).max()
+    x = x - x.mean(0)
+    values = np.sqrt(np.clip(np.linalg.eigvalsh(x.T @ x if len(x) > x.shape[1] else x @ x.T), 0, None))
+    rounding = max(max(x.shape) * np.finfo(np.float64).eps * size, 1e-7 * values.max())
     return np.where(values > rounding, values, 0)
 
 

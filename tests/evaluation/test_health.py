@@ -47,6 +47,17 @@ def test_effective_rank_counts_directions() -> None:
     assert effective_rank(np.full((30, 4), 0.1, np.float32)) == 0
 
 
+@pytest.mark.parametrize("shape", [(90, 20), (20, 90)])
+def test_rank_is_its_formula_on_singular_values(shape: tuple[int, int]) -> None:
+    z = RNG.standard_normal(shape) * np.geomspace(1, 1e-3, shape[1])
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    values = np.linalg.svd(unit - unit.mean(0), compute_uv=False)[: min(shape[0] - 1, shape[1])]
+    entropy = -sum(v / values.sum() * math.log(v / values.sum()) for v in values)
+    assert effective_rank(z) == pytest.approx(math.exp(entropy), rel=1e-6)
+    ratio = (values**2).sum() ** 2 / (values**4).sum()
+    assert participation_ratio(z) == pytest.approx(ratio, rel=1e-9)
+
+
 def test_participation_ratio_counts_directions() -> None:
     line = np.outer(np.linspace(-1, 1, 40), np.arange(1, 9))
     assert participation_ratio(line) == pytest.approx(1)
