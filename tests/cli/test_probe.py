@@ -16,7 +16,7 @@ from engine.evaluation.features import cached_features, encoder_identity
 from engine.evaluation.metrics import wilson_interval
 from engine.evaluation.neighbours import knn_accuracy
 from engine.evaluation.probe import linear_probe
-from engine.models.encoder import build_encoder
+from engine.models.encoder import build_encoder, encoder_arch
 
 
 @pytest.fixture
@@ -67,6 +67,19 @@ def test_pixels_are_an_encoder_too(shapes: Dataset, capsys: pytest.CaptureFixtur
     assert code == 0 and told[0]["baselines"]["random"] is None
     assert told[0]["accuracy"] == told[0]["baselines"]["pixels"]["accuracy"]
     assert "reading" in err, "progress goes to standard error"
+
+
+def test_a_run_is_probed_at_its_own_size_beside_its_architecture_untrained(
+    shapes: Dataset, capsys: pytest.CaptureFixture[str]
+) -> None:
+    line = ["train", "linear_autoencoder", "--data", "shapes", "--image-size", "28", "--set", "epochs=1"]
+    assert main([*line, "--json"]) == 0
+    run = json.loads(capsys.readouterr().out.splitlines()[-1])["run"]
+    code, told, _ = said(capsys, f"run:{run}", "--data", "shapes")
+    assert code == 0 and told[0]["image_size"] == 28
+    arch = encoder_arch(f"run:{run}")
+    _, untrained, _ = said(capsys, f"random:{arch}", "--data", "shapes", "--image-size", "28")
+    assert told[0]["baselines"]["random"]["accuracy"] == untrained[0]["accuracy"]
 
 
 def test_text_is_a_table_with_every_interval(shapes: Dataset, capsys: pytest.CaptureFixture[str]) -> None:
