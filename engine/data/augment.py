@@ -10,6 +10,7 @@ import math
 from dataclasses import dataclass
 
 import torch
+import torch.nn.functional as F
 from torch import Tensor
 
 GRAY = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
@@ -26,6 +27,7 @@ class View:
         scale: Least and largest share of the image's area that a crop keeps; None takes the centre.
         ratio: Least and largest width-to-height of a crop.
         flip: Probability of mirroring left to right.
+        rotate: Angles are drawn from -r to r degrees; corners that come in are mirrored.
         brightness: Factors are drawn from 1 - b to 1 + b.
         contrast: Likewise.
         saturation: Likewise.
@@ -40,6 +42,7 @@ class View:
     scale: tuple[float, float] | None = None
     ratio: tuple[float, float] = (3 / 4, 4 / 3)
     flip: float = 0.0
+    rotate: float = 0.0
     brightness: float = 0.0
     contrast: float = 0.0
     saturation: float = 0.0
@@ -53,7 +56,7 @@ class View:
     @property
     def is_random(self) -> bool:
         """Whether two views of one image can differ."""
-        chances = (self.flip, self.jitter, self.gray, self.blur, self.solarise)
+        chances = (self.flip, self.rotate, self.jitter, self.gray, self.blur, self.solarise)
         return self.scale is not None or any(chance > 0 for chance in chances)
 
 
@@ -124,6 +127,8 @@ def _one_chunk(images: Tensor, view: View, size: int, generator: torch.Generator
     else:
         x = center(images, size)
         x = torch.where(flip.to(device)[:, None, None, None], x.flip(3), x)
+    if view.rotate:
+        x = rotate(x, _uniform((n,), -view.rotate, view.rotate, generator).to(device))
     if view.jitter:
         x = color_jitter(x, view, generator)
     if view.gray:
@@ -212,6 +217,15 @@ def resize_matrix(start: Tensor, length: Tensor, side: int, size: int) -> Tensor
     inside = (pixels > 0) & (pixels < length[:, None, None])
     weights = (1 - (pixels - places).abs() / step.clamp(min=1)).clamp_(min=0) * inside
     return weights / weights.sum(2, keepdim=True)
+
+
+def rotate(x: Tensor, degrees: Tensor) -> Tensor:
+    """Turn (N, 3, S, S) square images about their centres by (N,) degrees, counter-clockwise."""
+    angle = torch.deg2rad(degrees)
+    cosine, sine, zero = angle.cos(), angle.sin(), torch.zeros_like(angle)
+    matrix = torch.stack([cosine, -sine, zero, sine, cosine, zero], dim=1).view(-1, 2, 3)
+    grid = F.affine_grid(matrix, list(x.shape), align_corners=False)
+    return F.grid_sample(x, grid, mode="bilinear", padding_mode="reflection", align_corners=False)
 
 
 def to_gray(x: Tensor) -> Tensor:

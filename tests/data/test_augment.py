@@ -8,7 +8,7 @@ import torch
 from PIL import Image
 from scipy.stats import ks_2samp
 from torch import Tensor
-from torchvision.transforms import RandomResizedCrop
+from torchvision.transforms import InterpolationMode, RandomResizedCrop
 from torchvision.transforms.v2 import functional as F
 
 from engine.data.augment import (
@@ -20,6 +20,7 @@ from engine.data.augment import (
     color_jitter,
     crop_boxes,
     crop_resize,
+    rotate,
     shift_hue,
     stored_size,
     to_gray,
@@ -159,3 +160,27 @@ def test_things_happen_as_often_as_they_should(chance: View, changed) -> None:
     images = noise(n, 8)
     share = changed(center(images, 8), augment(images, chance, 8, seeded())).float().mean()
     assert abs(float(share) - 0.2) < 3 * (0.2 * 0.8 / n) ** 0.5
+
+
+@pytest.mark.parametrize("turns", [0, 1, 2, 3])
+def test_quarter_turns_are_exact(turns: int) -> None:
+    x = torch.rand(2, 3, 9, 9, generator=seeded())
+    found = rotate(x, torch.full((2,), 90.0 * turns))
+    assert torch.allclose(found, torch.rot90(x, turns, (2, 3)), atol=1e-5)
+
+
+def test_an_image_turns_as_torchvisions_does_inside_its_corners() -> None:
+    x = torch.rand(1, 3, 32, 32, generator=seeded())
+    found = rotate(x, torch.tensor([30.0]))
+    expected = F.rotate(x, 30.0, interpolation=InterpolationMode.BILINEAR)
+    assert torch.allclose(found[..., 8:24, 8:24], expected[..., 8:24, 8:24], atol=1e-4)
+
+
+def test_each_image_turns_by_its_own_angle_within_the_limit() -> None:
+    ramp = torch.arange(64, dtype=torch.uint8).repeat(64, 1)[None, :, :, None].expand(200, -1, -1, 3)
+    views = augment(ramp, View(rotate=40), 64, seeded())
+    middle = views[:, 0, 16:48, 16:48]
+    down, right = torch.gradient(middle, dim=(1, 2))
+    angles = torch.rad2deg(torch.atan2(-down.mean((1, 2)), right.mean((1, 2))))
+    assert angles.abs().max() <= 40.5
+    assert ks_2samp(angles.numpy(), np.linspace(-40, 40, 2000)).pvalue > 0.01
