@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from engine.errors import UserError
 from engine.models.backbone_table import LINES, MILLISECONDS, TORCHVISION
@@ -154,8 +154,23 @@ BACKBONES: dict[str, BackboneInfo] = {
 }
 
 
+# Endings of the small networks' names, for learning without batch statistics.
+VARIANTS = {"-groupnorm": "GroupNorm", "-nonorm": "no normalisation"}
+WITH_VARIANTS = ("cnn-small", "resnet20")
+
+
+def _variant(arch: str) -> BackboneInfo | None:
+    """The entry of a small network with something else in place of BatchNorm."""
+    for ending, words in VARIANTS.items():
+        base = str(arch).removesuffix(ending)
+        if base != arch and base in WITH_VARIANTS:
+            info = BACKBONES[base]
+            return replace(info, arch=arch, title=f"{info.title} with {words}", front=False)
+    return None
+
+
 def backbone_info(arch: str) -> BackboneInfo:
-    """The entry of an architecture, an autoencoder's included.
+    """The entry of an architecture, an autoencoder's or a variant's included.
 
     Raises:
         UserError: There is none of that name.
@@ -166,6 +181,9 @@ def backbone_info(arch: str) -> BackboneInfo:
         code = parse_code_arch(arch)
         if code is not None:
             return code.info()
+        variant = _variant(arch)
+        if variant is not None:
+            return variant
         raise UserError(
             f"There is no backbone '{str(arch)[:40]}'; `python -m engine backbones` lists them, "
             "resnet18 and cnn-small among them."

@@ -6,17 +6,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
+
 import torch.nn.functional as F
 from torch import Tensor, nn
 
+from engine.models.normalisation import convolution, norm2d
+
 
 class ConvNorm(nn.Sequential):
-    """Convolution, BatchNorm, ReLU."""
+    """Convolution, normalisation, ReLU."""
 
-    def __init__(self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1) -> None:
+    def __init__(
+        self, inputs: int, outputs: int, kernel: int = 3, stride: int = 1, norm: str = "batch"
+    ) -> None:
         super().__init__(
-            nn.Conv2d(inputs, outputs, kernel, stride, padding=(kernel - 1) // 2, bias=False),
-            nn.BatchNorm2d(outputs),
+            convolution(norm, inputs, outputs, kernel, stride),
+            norm2d(norm, outputs),
             nn.ReLU(inplace=True),
         )
 
@@ -24,11 +31,11 @@ class ConvNorm(nn.Sequential):
 class Residual(nn.Module):
     """Two 3×3 convolutions with a shortcut; stride and new channels are met by striding and zeros."""
 
-    def __init__(self, inputs: int, outputs: int, stride: int = 1) -> None:
+    def __init__(self, inputs: int, outputs: int, stride: int = 1, norm: str = "batch") -> None:
         super().__init__()
-        self.conv1 = ConvNorm(inputs, outputs, stride=stride)
-        self.conv2 = nn.Conv2d(outputs, outputs, 3, padding=1, bias=False)
-        self.bn2 = nn.BatchNorm2d(outputs)
+        self.conv1 = ConvNorm(inputs, outputs, stride=stride, norm=norm)
+        self.conv2 = convolution(norm, outputs, outputs)
+        self.bn2 = norm2d(norm, outputs)
         self.stride = stride
         self.more = outputs - inputs
 
@@ -55,28 +62,30 @@ class Stages(nn.Module):
         return x.mean((2, 3))
 
 
-def cnn_small() -> Stages:
+def cnn_small(norm: str = "batch") -> Stages:
     """0.46 million parameters, 128 features; the first layer halves the image, so it is quick."""
     return Stages(
         {
-            "stem": ConvNorm(3, 32, kernel=4, stride=2),
-            "stage1": nn.Sequential(ConvNorm(32, 64, stride=2), Residual(64, 64)),
-            "stage2": nn.Sequential(ConvNorm(64, 128, stride=2), Residual(128, 128)),
+            "stem": ConvNorm(3, 32, kernel=4, stride=2, norm=norm),
+            "stage1": nn.Sequential(ConvNorm(32, 64, stride=2, norm=norm), Residual(64, 64, norm=norm)),
+            "stage2": nn.Sequential(ConvNorm(64, 128, stride=2, norm=norm), Residual(128, 128, norm=norm)),
         }
     )
 
 
-def resnet20() -> Stages:
+def resnet20(norm: str = "batch") -> Stages:
     """Nineteen convolutions of 16, 32 and 64 channels."""
 
     def stage(inputs: int, outputs: int, stride: int) -> nn.Sequential:
         return nn.Sequential(
-            Residual(inputs, outputs, stride), Residual(outputs, outputs), Residual(outputs, outputs)
+            Residual(inputs, outputs, stride, norm),
+            Residual(outputs, outputs, norm=norm),
+            Residual(outputs, outputs, norm=norm),
         )
 
     return Stages(
         {
-            "stem": ConvNorm(3, 16),
+            "stem": ConvNorm(3, 16, norm=norm),
             "stage1": stage(16, 16, 1),
             "stage2": stage(16, 32, 2),
             "stage3": stage(32, 64, 2),
@@ -96,4 +105,12 @@ def resnet18_small() -> nn.Module:
     return net
 
 
-SMALL_NETS = {"cnn-small": cnn_small, "resnet20": resnet20, "resnet18-small": resnet18_small}
+SMALL_NETS: dict[str, Callable[[], nn.Module]] = {
+    "cnn-small": cnn_small,
+    "resnet20": resnet20,
+    "resnet18-small": resnet18_small,
+    "cnn-small-groupnorm": partial(cnn_small, "group"),
+    "cnn-small-nonorm": partial(cnn_small, "none"),
+    "resnet20-groupnorm": partial(resnet20, "group"),
+    "resnet20-nonorm": partial(resnet20, "none"),
+}
