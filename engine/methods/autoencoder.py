@@ -6,7 +6,7 @@ the principal subspace: Baldi and Hornik 1989, Neural Networks and Principal Com
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -188,7 +188,7 @@ class Autoencoder(Method):
         """What went in, as a picture."""
         return seen.clamp(0, 1)
 
-    def frame(self, batch: Batch) -> dict[str, np.ndarray]:
+    def frame(self, batch: Batch, views: Callable[[], tuple[Tensor, ...]]) -> dict[str, np.ndarray]:
         """Input, reconstruction and error of pinned images as (N, H, W, ·) bytes, for the live view."""
         look = self.look(batch.views[0], batch.index)
         return {

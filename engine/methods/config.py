@@ -16,7 +16,8 @@ def setting(default: Scalar, help: str, *, more: bool = False, **extra: Any) -> 
         default: Value when nothing is said.
         help: One sentence shown under the field on the page and in the command line's help.
         more: The form keeps the field folded away under "More".
-        **extra: Bounds go to pydantic; `title`, `unit`, `step` and `labels` (choice -> words) go to the form.
+        **extra: Bounds go to pydantic; `title`, `unit`, `step`, `labels` (choice -> words), `group` (the fold
+            that the field lies in) and `off` (the value that switches it off) go to the form.
     """
     bounds = {key: extra.pop(key) for key in ("ge", "le", "gt", "lt") if key in extra}
     title = extra.pop("title", None)
@@ -31,6 +32,7 @@ class TrainingConfig(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
+    FINAL_RATE: ClassVar[float] = 0.0  # where the cosine ends, as a share of the highest rate
     PRESETS: ClassVar[dict[str, dict[str, Scalar]]] = {"Default": {}}
     PRESET_RECIPES: ClassVar[dict[str, dict[str, Scalar]]] = {}  # preset -> image_size, backbone
     PRESET_NOTES: ClassVar[dict[str, str]] = {}  # preset -> one sentence a reader should know

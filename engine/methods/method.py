@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, ClassVar
 
@@ -58,6 +58,34 @@ class Outcome:
     figures: Mapping[str, float]
 
 
+@dataclass(frozen=True)
+class Probe:
+    """Images that the training does not see, and training images to find their neighbours among.
+
+    Attributes:
+        bank: Outputs for training images, plain.
+        held_out: Outputs for images held out, plain.
+        views: Makes the method's random views of some held-out images, the same at every call.
+    """
+
+    bank: Outcome
+    held_out: Outcome
+    views: Callable[[], tuple[Tensor, ...]]
+
+
+@dataclass(frozen=True)
+class ReadOut:
+    """What an epoch's representation is worth.
+
+    Attributes:
+        figures: By name.
+        verdict: "state" and "words", for a reader who does not know the figures; may be empty.
+    """
+
+    figures: dict[str, float]
+    verdict: dict[str, str]
+
+
 class Method(nn.Module):
     """A backbone, what is trained with it, and a loss.
 
@@ -67,6 +95,12 @@ class Method(nn.Module):
 
     Config: ClassVar[type[TrainingConfig]] = TrainingConfig
     monitor: Monitor = Monitor("loss", higher=False)
+    # Only whole batches: the loss, or what is kept of a batch, depends on how many images are in it.
+    whole_batches: bool = False
+    # After each epoch, have `read_out` say how good the representation is.
+    reads_out: bool = False
+    # Beginnings of names of parameters whose learning rate stays what it was at first.
+    constant_rate: tuple[str, ...] = ()
     # With a frozen backbone the loop may be fed cached features in place of images.
     reads_features: bool = False
     # Whether bfloat16 is worth its conversions on a processor; convolutions gain, small dense layers lose.
@@ -86,6 +120,15 @@ class Method(nn.Module):
             UserError: This task has nothing in it that the method could learn from.
         """
         return DEFAULT_BACKBONE
+
+    @classmethod
+    def backbone_name(cls, given: str | None, config: Any, task: Task) -> str:
+        """Name of the encoder to build: the recipe's, or the method's own where it names none.
+
+        Raises:
+            UserError: The settings do not go with this encoder.
+        """
+        return given or cls.own_backbone(config, task)
 
     @property
     def module(self) -> nn.Module:
@@ -131,9 +174,22 @@ class Method(nn.Module):
         for name, tensor in state.items():
             own[name].copy_(tensor)
 
-    def frame(self, batch: Batch) -> dict[str, np.ndarray]:
-        """What to keep of a few pinned images after each epoch, (n, ...) by name, besides their outputs."""
+    def frame(self, batch: Batch, views: Callable[[], tuple[Tensor, ...]]) -> dict[str, np.ndarray]:
+        """What to keep of a few pinned images after each epoch, by name, besides their outputs.
+
+        Args:
+            batch: The plain images.
+            views: Makes the method's random views of the same images, the same at every call.
+        """
         return {}
+
+    def references(self, probe: Probe) -> dict[str, dict[str, float]]:
+        """Lines to draw beside a figure: figure -> words -> value. Asked once, before training."""
+        return {}
+
+    def read_out(self, probe: Probe, history: Sequence[Mapping[str, float]]) -> ReadOut:
+        """How good the representation is, after an epoch whose predecessors' figures are `history`."""
+        return ReadOut({}, {})
 
     def baselines(self, images: Images) -> dict[str, Any]:
         """What plain methods reach on the same images; goes into results.json."""

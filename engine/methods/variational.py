@@ -50,8 +50,8 @@ class VariationalAutoencoder(Autoencoder):
     def _with_divergence(self, result: StepResult, divergence: Tensor) -> StepResult:
         """Add β · KL; `divergence` is (N, d) in nats."""
         nats = divergence.sum(1).mean()
-        loss = result.loss + self.config.beta * nats / self.arch.inputs
-        logs = {**result.logs, "divergence": nats.detach(), "rebuilding_loss": result.loss.detach()}
+        loss = result.given_loss + self.config.beta * nats / self.arch.inputs
+        logs = {**result.logs, "divergence": nats.detach(), "rebuilding_loss": result.given_loss.detach()}
         return StepResult(loss, logs, result.outputs)
 
     @torch.no_grad()

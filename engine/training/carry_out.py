@@ -22,7 +22,7 @@ from engine.data.progress import Stopped as ReadingStopped
 from engine.errors import UserError
 from engine.evaluation.features import cached_features, encoder_identity
 from engine.methods import method_class, method_entry, parse_config
-from engine.methods.method import Method, Outcome
+from engine.methods.method import Method
 from engine.models.encoder import build_encoder, check_encoder
 from engine.runs.recipe import Recipe
 from engine.runs.writer import RunWriter, Stopped
@@ -30,8 +30,10 @@ from engine.training import machine
 from engine.training.checkpoint import load_checkpoint, save_tensors
 from engine.training.loop import Evaluation, FitResult, evaluate, fit
 from engine.training.optim import Plan
+from engine.training.probing import Prober, outcome, probe_splits, views_of
 from engine.training.sources import FeatureSource, PixelSource, Source, mixed_seed
 from engine.training.step import Batch
+from engine.training.study import spaces_of, study
 from engine.training.task import SPLITS, Split, is_gray, notes_on, pinned, splits_of, task_of
 
 FRAME_PIXELS = 24 * 64 * 64  # of all pinned images together, where each epoch keeps pictures of them
@@ -79,21 +81,43 @@ class _Training:
         sources = self._sources(method)
         self.writer.environment(machine.environment(self.device, self.low))
         self.shown_split = self.splits["val"] if sources["val"].n else self.splits["train"]
+        validation = sources["val"] if sources["val"].n else None
+        prober = self._prober(method)
+        if prober is not None:
+            validation = prober.held_out
         most = max(6, min(24, FRAME_PIXELS // self.recipe.image_size**2))
         self.shown = pinned(self.shown_split.labels, most)
         result = fit(
             method,
             sources["train"],
-            sources["val"] if sources["val"].n else None,
+            validation,
             self.plan,
             self.writer,
             seed=self.recipe.seed,
             low_precision=self.low_precision(method),
+            read_out=(lambda epoch, seen: prober.read_out(method, seen)) if prober else None,
             on_epoch=lambda epoch, seen: self._frame(method, epoch, seen),
         )
         if result.stopped:
             raise Stopped
         return self._finish(method, sources, result)
+
+    def _prober(self, method: Method) -> Prober | None:
+        """Who asks how good the representation is; draws what there is to compare with."""
+        if not method.reads_out:
+            return None
+        chosen = probe_splits(self.splits)
+        self.shown_split = chosen.held_out
+        if chosen.note:
+            self.notes = [note for note in self.notes if "no validation images" not in note] + [chosen.note]
+        self.writer.progress(phase="looking at what is known before training", note=self.note)
+        stop = self.writer.stop_requested
+        prober = Prober(chosen, lambda split: self._pixel_source(split, method, None), self.recipe.seed, stop)
+        self.references = prober.references(method)
+        if self.references is None:
+            raise Stopped
+        self.writer.metric({"kind": "reference", "lines": self.references})
+        return prober
 
     def low_precision(self, method: Method) -> bool:
         """Whether to train in bfloat16."""
@@ -107,7 +131,7 @@ class _Training:
         """The method with its backbone and a freshly drawn head, on its device."""
         kind = method_class(self.recipe.method)
         task = task_of(self.recipe, self.dataset, self.splits, is_gray(self.pixels))
-        self.backbone = self.recipe.backbone or kind.own_backbone(self.config, task)
+        self.backbone = kind.backbone_name(self.recipe.backbone, self.config, task)
         encoder = build_encoder(self.backbone, self.recipe.image_size, self.recipe.seed)
         self.random_weights = (
             encoder.provenance == "random" and not method_entry(self.recipe.method).own_network
@@ -163,6 +187,7 @@ class _Training:
             self.recipe.seed,
             self.device,
             weights,
+            method.whole_batches,
         )
 
     def _features(self, method: Method) -> tuple[np.ndarray, list[np.ndarray]]:
@@ -199,10 +224,16 @@ class _Training:
     def _frame(self, method: Method, epoch: int, seen: Evaluation | None) -> None:
         """What the pinned images looked like to the network after this epoch."""
         rows = self.shown
-        arrays = {name: values[rows] for name, values in seen.outputs.items()} if seen else {}
-        arrays |= method.frame(self._batch_of(self.shown_split, rows))
+        split, arrays = self.shown_split, {}
+        if seen and not method.reads_out:
+            arrays = {name: values[rows] for name, values in seen.outputs.items()}
+
+        def views() -> tuple[torch.Tensor, ...]:
+            source = self._pixel_source(split, method, None)
+            return views_of(source, rows, method, self.recipe.seed)
+
+        arrays |= method.frame(self._batch_of(split, rows), views)
         if arrays:
-            split = self.shown_split
             self.writer.frame(epoch, {"index": split.index[rows], "label": split.labels[rows], **arrays})
 
     def _batch_of(self, split: Split, rows: np.ndarray) -> Batch:
@@ -229,21 +260,45 @@ class _Training:
                 if found is None:
                     raise Stopped
                 seen[name] = found
+        studied = self._study(method)
         self.writer.progress(phase="saving")
         self._save_predictions(seen)
         self._save_encoder(method)
-        results = self._results(method, seen, result)
+        results = {**self._results(method, seen, result), **studied}
         self.writer.results(results)
         return results
 
+    def _study(self, method: Method) -> dict[str, Any]:
+        """What a method that reads out has learned, beside raw pixels and itself before training."""
+        if not method.reads_out:
+            return {}
+
+        def tell(done: int, total: int) -> None:
+            self.writer.progress(phase="probing what was learned", step=done, steps=total)
+
+        def source(split: Split) -> PixelSource:
+            return self._pixel_source(split, method, None)
+
+        tell(0, 1)
+        stop = self.writer.stop_requested
+        spaces = spaces_of(method, self._method(), self.splits, source, stop)
+        if spaces is None:
+            raise Stopped
+        factors = self.dataset.factors
+        try:
+            found = study(spaces, len(self.dataset.classes), factors, self.recipe.seed, tell, stop)
+        except ReadingStopped:
+            raise Stopped from None
+        return {"references": self.references, "study": found}
+
     def _results(self, method: Method, seen: Mapping[str, Evaluation], result: FitResult) -> dict[str, Any]:
-        outcomes = {name: Outcome(s.index, s.labels, s.outputs, s.figures) for name, s in seen.items()}
+        outcomes = {name: outcome(found) for name, found in seen.items()}
         chosen = "val" in seen
         return {
             "kept_epoch": result.kept_epoch,
             "epochs": self.plan.epochs,
             "rule": method.monitor.rule if chosen else "the last epoch, for want of validation images",
-            "chosen_on": "val" if chosen else None,
+            "chosen_on": "val" if chosen and method.monitor.name else None,
             "random_weights": self.random_weights,
             "backbone": self.backbone,
             "arch": method.backbone.arch,

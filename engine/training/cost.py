@@ -70,7 +70,7 @@ def estimate(recipe: Recipe) -> CostEstimate:
     dataset = open_dataset(recipe.dataset)
     splits = splits_of(recipe, dataset)
     task = task_of(recipe, dataset, splits, is_gray(_a_few(dataset, 32)))
-    backbone = recipe.backbone or method_class(recipe.method).own_backbone(config, task)
+    backbone = method_class(recipe.method).backbone_name(recipe.backbone, config, task)
     check_encoder(backbone, recipe.image_size)
     sizes = {name: len(split.index) for name, split in splits.items()}
     batch = min(plan.batch_size, sizes["train"])
@@ -155,7 +155,7 @@ def _measure(method: Method, plan: Plan, batch: int, size: int, device: torch.de
     def train() -> None:
         optimizer.zero_grad()
         with torch.autocast(device.type, torch.bfloat16, enabled=low and pays):
-            loss = method.training_step(step()).loss
+            loss = method.training_step(step()).given_loss
         loss.backward()
         optimizer.step()
 

@@ -51,12 +51,14 @@ class Evaluation:
         index: (n,) places in the data set.
         labels: (n,) class indices.
         outputs: (n, …) by name.
+        verdict: What the figures mean, in words; joins the epoch's row.
     """
 
     figures: dict[str, float]
     index: np.ndarray
     labels: np.ndarray
     outputs: dict[str, np.ndarray]
+    verdict: dict[str, str] = field(default_factory=dict)
 
 
 @dataclass
@@ -87,6 +89,8 @@ class Means:
 
     def add(self, result: StepResult, n: int) -> None:
         for name, value in {"loss": result.loss, **result.logs}.items():
+            if value is None:
+                continue
             value = value.detach().double() * n
             self.sums[name] = self.sums[name] + value if name in self.sums else value
         self.n += n
@@ -104,6 +108,7 @@ def fit(
     *,
     seed: int = 0,
     low_precision: bool = False,
+    read_out: Callable[[int, Evaluation], None] | None = None,
     on_epoch: Callable[[int, Evaluation | None], None] | None = None,
 ) -> FitResult:
     """Train until the last epoch is through or the watcher wants to stop; goes on from a checkpoint.
@@ -116,12 +121,13 @@ def fit(
         watcher: Is told every step and epoch, and asked whether to stop.
         seed: Of everything random inside the network (dropout).
         low_precision: Compute in bfloat16 where autocast sees fit.
+        read_out: Called with what validation showed, before it is recorded; may add figures and a verdict.
         on_epoch: Called after each epoch with what validation showed.
 
     Raises:
         UserError: The loss stopped being a number, or the checkpoint is damaged.
     """
-    run = _Fit(method, train, validation, plan, watcher, seed, low_precision)
+    run = _Fit(method, train, validation, plan, watcher, seed, low_precision, read_out)
     run.resume()
     for epoch in range(run.result.epoch + 1, plan.epochs + 1):
         started = time.monotonic()
@@ -155,15 +161,18 @@ class _Fit:
         watcher: Watcher,
         seed: int,
         low_precision: bool,
+        read_out: Callable[[int, Evaluation], None] | None = None,
     ) -> None:
+        self.read_out = read_out
         self.method, self.train, self.validation = method, train, validation
         self.plan, self.watcher, self.seed = plan, watcher, seed
         self.device = next(method.module.parameters()).device
         self.low_precision = low_precision
-        self.optimizer = build_optimizer(method.module, plan)
+        self.optimizer = build_optimizer(method.module, plan, method.constant_rate)
         self.result = FitResult()
         self.best_key: tuple[float, ...] | None = None
         self.last_row = 0.0
+        self.seen_images = 0
 
     def resume(self) -> None:
         """Take up the checkpoint, if there is one."""
@@ -193,12 +202,13 @@ class _Fit:
             rate = self.plan.rate((epoch - 1) * steps + step, steps)
             result = self._step(batch, rate, epoch, step)
             means.add(result, len(batch.index))
-            self._tell(epoch, step, steps, float(result.loss.detach()), rate, means.n, started)
+            self._tell(epoch, step, steps, float(result.given_loss.detach()), rate, means.n, started)
+        self.seen_images = means.n
         return means.figures()
 
     def _step(self, batch: Batch, rate: float, epoch: int, step: int) -> StepResult:
         for group in self.optimizer.param_groups:
-            group["lr"] = rate
+            group["lr"] = rate if group.get("scheduled", True) else self.plan.learning_rate
         self.optimizer.zero_grad(set_to_none=True)
         try:
             with self.precision():
@@ -209,12 +219,13 @@ class _Fit:
                     "This backbone cannot learn from one image at a time: set batch_size to 2 or more."
                 ) from None
             raise
-        if not math.isfinite(float(result.loss.detach())):
+        loss = result.given_loss
+        if not math.isfinite(float(loss.detach())):
             raise UserError(
                 f"The loss is not a number any more at epoch {epoch}, step {step + 1}: lower the learning "
                 f"rate (it was {rate:g}) or use a warm-up. What was kept before is still there."
             )
-        result.loss.backward()
+        loss.backward()
         self.optimizer.step()
         self.method.after_step()
         return result
@@ -252,7 +263,9 @@ class _Fit:
             return None
         self.watcher.progress(phase="evaluating", epoch=epoch)
         seen = evaluate(self.method, self.validation, self.watcher.stop_requested)
-        if seen and not math.isfinite(seen.figures["loss"]):
+        if seen and self.read_out:
+            self.read_out(epoch, seen)
+        if seen and not math.isfinite(seen.figures.get("loss", 0.0)):
             raise UserError(
                 f"The validation loss is not a number any more after epoch {epoch}: lower the learning rate "
                 f"(it is {self.plan.learning_rate:g}). What was kept before is still there."
@@ -281,7 +294,9 @@ class _Fit:
         row |= {f"train_{name}": value for name, value in figures.items()}
         row |= {f"val_{name}": value for name, value in (seen.figures if seen else {}).items()}
         row |= {"lr": self.plan.rate(epoch * self.train.steps - 1, self.train.steps), "seconds": seconds}
-        row |= {"images_per_second": self.train.n / max(1e-9, training_seconds), "kept": keep}
+        row |= {"images_per_second": self.seen_images / max(1e-9, training_seconds), "kept": keep}
+        if seen and seen.verdict:
+            row["verdict"] = seen.verdict
         self.watcher.metric(row)
         best = {"epoch": self.result.kept_epoch, "figures": self.result.kept, "key": self.best_key}
         state = {

@@ -27,17 +27,20 @@ class Plan:
     weight_decay: float
     schedule: str
     warmup_epochs: int
+    final_rate: float = 0.0
 
     @classmethod
     def of(cls, config: Any) -> Plan:
         """The plan of a method's config."""
-        return cls(**{name: getattr(config, name) for name in cls.__dataclass_fields__})
+        fields = [name for name in cls.__dataclass_fields__ if name != "final_rate"]
+        return cls(**{name: getattr(config, name) for name in fields}, final_rate=config.FINAL_RATE)
 
     def rate(self, step: int, steps_per_epoch: int) -> float:
         """The learning rate of a step, counted from 0 over the whole run.
 
-        Climbs linearly over the warm-up, then is constant, falls along half a cosine to zero, or is divided
-        by ten after each third of the rest. The last epoch is never warm-up, however long that was to be.
+        Climbs linearly over the warm-up, then is constant, falls along half a cosine to `final_rate` times
+        the highest, or is divided by ten after each third of the rest. The last epoch is never warm-up,
+        however long that was to be.
         """
         warmup = min(self.warmup_epochs, self.epochs - 1) * steps_per_epoch
         if step < warmup:
@@ -45,19 +48,31 @@ class Plan:
         rest = max(1, self.epochs * steps_per_epoch - warmup)
         done = min(1.0, (step - warmup) / rest)
         if self.schedule == "cosine":
-            return self.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+            fall = 0.5 * (1 + math.cos(math.pi * done))
+            return self.learning_rate * (self.final_rate + (1 - self.final_rate) * fall)
         if self.schedule == "step":
             return self.learning_rate * 0.1 ** min(2, int(3 * done))
         return self.learning_rate
 
 
-def build_optimizer(module: nn.Module, plan: Plan) -> Optimizer:
-    """The plan's optimiser over all parameters that learn; biases and norms are not decayed."""
-    learning = [p for p in module.parameters() if p.requires_grad]
-    groups: list[dict[str, Any]] = [
-        {"params": [p for p in learning if p.ndim > 1], "weight_decay": plan.weight_decay, "adapt": True},
-        {"params": [p for p in learning if p.ndim <= 1], "weight_decay": 0.0, "adapt": False},
-    ]
+def build_optimizer(module: nn.Module, plan: Plan, constant: tuple[str, ...] = ()) -> Optimizer:
+    """The plan's optimiser over all parameters that learn; biases and norms are not decayed.
+
+    Args:
+        module: What learns.
+        plan: Which optimiser, and its settings.
+        constant: Beginnings of names of parameters whose rate does not follow the schedule.
+    """
+    groups: list[dict[str, Any]] = []
+    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
+    for scheduled in (True, False):
+        some = [p for name, p in named if scheduled != (bool(constant) and name.startswith(constant))]
+        weights, rest = [p for p in some if p.ndim > 1], [p for p in some if p.ndim <= 1]
+        decay = plan.weight_decay
+        groups += [
+            {"params": weights, "weight_decay": decay, "adapt": True, "scheduled": scheduled},
+            {"params": rest, "weight_decay": 0.0, "adapt": False, "scheduled": scheduled},
+        ]
     groups = [group for group in groups if group["params"]]
     if plan.optimizer == "lars":
         return LARS(groups, plan.learning_rate, plan.momentum)

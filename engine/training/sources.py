@@ -51,17 +51,25 @@ def epoch_order(n: int, seed: int, epoch: int, weights: np.ndarray | None = None
     return torch.multinomial(torch.from_numpy(weights), n, replacement=True, generator=draws).numpy()
 
 
-def batches(order: np.ndarray, size: int) -> list[np.ndarray]:
-    """Cut an order into batches; a single image left over joins the batch before, for BatchNorm's sake."""
+def batches(order: np.ndarray, size: int, whole: bool = False) -> list[np.ndarray]:
+    """Cut an order into batches; a single image left over joins the batch before, for BatchNorm's sake.
+
+    Args:
+        order: (n,) places.
+        size: Images a batch.
+        whole: Leave out what fills no batch; fewer images than a batch make one all the same.
+    """
+    if whole and len(order) > size:
+        order = order[: len(order) // size * size]
     cuts = list(range(size, len(order), size))
     if cuts and len(order) - cuts[-1] == 1 and size > 1:
         cuts.pop()
     return np.split(order, cuts)
 
 
-def count_batches(n: int, size: int) -> int:
+def count_batches(n: int, size: int, whole: bool = False) -> int:
     """How many batches `batches` makes."""
-    return len(batches(np.arange(n), size))
+    return len(batches(np.arange(n), size, whole))
 
 
 class PixelSource:
@@ -77,6 +85,7 @@ class PixelSource:
         seed: Of order and draws.
         device: Where batches are made.
         weights: (n,) how often to draw each image; None draws each once.
+        whole_batches: Leave out the images of an epoch that fill no batch.
     """
 
     def __init__(
@@ -90,7 +99,9 @@ class PixelSource:
         seed: int = 0,
         device: torch.device | str = "cpu",
         weights: np.ndarray | None = None,
+        whole_batches: bool = False,
     ) -> None:
+        self.whole_batches = whole_batches
         self.pixels, self.index, self.labels = pixels, index, labels
         self.size, self.views, self.batch_size = size, tuple(views), batch_size
         self.seed, self.device, self.weights = seed, torch.device(device), weights
@@ -98,12 +109,12 @@ class PixelSource:
 
     @property
     def steps(self) -> int:
-        return count_batches(self.n, self.batch_size)
+        return count_batches(self.n, self.batch_size, self.whole_batches)
 
     def epoch(self, epoch: int) -> Iterator[Batch]:
         """The augmented batches of a training epoch."""
         order = epoch_order(self.n, self.seed, epoch, self.weights)
-        for step, rows in enumerate(batches(order, self.batch_size)):
+        for step, rows in enumerate(batches(order, self.batch_size, self.whole_batches)):
             images = self._gather(rows)
             draws = generator(self.seed, epoch, 2, step)
             yield self._batch(rows, tuple(augment(images, view, self.size, draws) for view in self.views))
@@ -122,7 +133,7 @@ class PixelSource:
     def _batch(self, rows: np.ndarray, views: tuple[Tensor, ...]) -> Batch:
         labels = torch.from_numpy(self.labels[rows]).to(self.device)
         views = tuple(view.contiguous(memory_format=torch.channels_last) for view in views)
-        return Batch(views, labels, torch.from_numpy(self.index[rows]))
+        return Batch(views, labels, torch.from_numpy(self.index[rows]), torch.from_numpy(rows))
 
 
 class FeatureSource:

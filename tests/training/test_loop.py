@@ -34,6 +34,7 @@ class Scripted(nn.Module):
     """A method whose validation figures are written beforehand; its one weight counts the epochs."""
 
     monitor = Monitor("accuracy", higher=True)
+    constant_rate: tuple[str, ...] = ()
 
     def __init__(self, accuracies: list[float], losses: list[float] | None = None) -> None:
         super().__init__()
