@@ -54,6 +54,17 @@ def _autoencoder(title: str, line: str, config: str, place: str, needs_colour: b
     )
 
 
+def _self_supervised(title: str, line: str, config: str, place: str) -> MethodEntry:
+    return MethodEntry(
+        title=title,
+        line=line,
+        config=f"engine.methods.{config}",
+        method=f"engine.methods.{place}",
+        page="self-supervised",
+        needs_labels=False,
+    )
+
+
 METHODS: dict[str, MethodEntry] = {
     "classification": MethodEntry(
         title="Classification",
@@ -112,6 +123,48 @@ METHODS: dict[str, MethodEntry] = {
         "A small transformer sees a quarter of the patches and predicts the rest.",
         "MaskedConfig",
         "masked_autoencoder:MaskedAutoencoder",
+    ),
+    "simclr": _self_supervised(
+        "SimCLR",
+        "Two views of an image find each other among all other views of the batch.",
+        "contrastive_config:SimCLRConfig",
+        "simclr:SimCLR",
+    ),
+    "moco": _self_supervised(
+        "MoCo",
+        "A view finds its other view among a queue of keys that a slowly moving encoder made.",
+        "contrastive_config:MoCoConfig",
+        "moco:MoCo",
+    ),
+    "byol": _self_supervised(
+        "BYOL",
+        "Predict how a slowly moving copy of the network sees the other view; there are no negatives.",
+        "joint_config:BYOLConfig",
+        "byol:BYOL",
+    ),
+    "simsiam": _self_supervised(
+        "SimSiam",
+        "BYOL without the moving copy: only a stopped gradient keeps it from collapsing.",
+        "joint_config:SimSiamConfig",
+        "simsiam:SimSiam",
+    ),
+    "barlow_twins": _self_supervised(
+        "Barlow Twins",
+        "The numbers of two views' embeddings correlate each with itself and with no other.",
+        "joint_config:BarlowTwinsConfig",
+        "barlow_twins:BarlowTwins",
+    ),
+    "vicreg": _self_supervised(
+        "VICReg",
+        "Views agree, every number of the embedding varies, and no two say the same.",
+        "joint_config:VICRegConfig",
+        "vicreg:VICReg",
+    ),
+    "instance_discrimination": _self_supervised(
+        "Instance discrimination",
+        "Every image is a class of its own, remembered in a bank: where contrastive learning began.",
+        "contrastive_config:InstanceConfig",
+        "instance_discrimination:InstanceDiscrimination",
     ),
 }
 
