@@ -27,8 +27,9 @@ const node = (tag, className, text) => {
 const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 const finite = (value) => typeof value === "number" && Number.isFinite(value);
 const isShare = (name) => /accuracy|top1|top5|share/.test(name);
-const words = (name) => name.replaceAll("_", " ");
-const title = (name) => { const text = words(name); return text[0].toUpperCase() + text.slice(1); };
+const NAMES = { knn_accuracy: "kNN accuracy", z_std: "spread of z (1 is even, 0 collapsed)", effective_rank: "effective rank of z", target_momentum: "momentum of the target" };
+const words = (name) => NAMES[name] || name.replaceAll("_", " ");
+const title = (name) => { const text = words(name); return text.startsWith("kNN") ? text : text[0].toUpperCase() + text.slice(1); };
 const percent = (value) => `${(100 * value).toFixed(1)} %`;
 const show = (name, value) => !finite(value) ? "–" : isShare(name) ? percent(value) : value >= 100 ? value.toFixed(0) : value.toPrecision(3);
 
@@ -42,7 +43,7 @@ const duration = (seconds) => {
 
 class LiveView {
   constructor(root, data, send) {
-    Object.assign(this, { root, data, send, offset: 0, epochs: new Map(), steps: [], attempt: 0 });
+    Object.assign(this, { root, data, send, offset: 0, epochs: new Map(), steps: [], lines: {}, attempt: 0 });
     Object.assign(this, { failures: 0, drawn: "", filter: "All", chosenFrame: null, pictures: null, dead: false });
     this.build();
     loadPlotly(data.plotly).then((plotly) => { this.plotly = plotly; this.drawCharts(); })
@@ -68,17 +69,19 @@ class LiveView {
     this.note = node("div", "rl-note");
     this.bar.append(this.fill);
     this.notice = node("div", "rl-notice");
+    this.verdict = node("div", "rl-verdict");
+    this.verdict.setAttribute("role", "status");
     this.cards = node("div", "rl-cards");
     this.charts = node("div", "rl-charts");
     this.sees = node("details", "rl-sees");
     this.sees.open = !this.data.compact;
     this.log = node("details", "rl-log");
     this.log.append(node("summary", "", "Log"), (this.logText = node("pre")));
-    for (const part of [this.bar, this.note, this.cards, this.charts, this.sees, this.log]) part.hidden = true; // until the first answer
+    for (const part of [this.bar, this.note, this.verdict, this.cards, this.charts, this.sees, this.log]) part.hidden = true; // until the first answer
     this.phase.textContent = "Reading the run…";
     this.log.addEventListener("toggle", () => { if (this.log.open) this.soon(0); });
     root.classList.toggle("rl-compact", Boolean(this.data.compact));
-    root.append(top, this.bar, this.note, this.notice, this.cards, this.charts, this.sees, this.log);
+    root.append(top, this.bar, this.note, this.notice, this.verdict, this.cards, this.charts, this.sees, this.log);
   }
 
   update(data) {
@@ -142,6 +145,7 @@ class LiveView {
     }
     this.log.hidden = false;
     this.drawTop();
+    this.drawVerdict();
     this.drawCards();
     this.drawCharts();
     this.drawPictures();
@@ -152,7 +156,8 @@ class LiveView {
     if (row.kind === "start") { // a resume: later rows replace those of epochs that are run again
       for (const epoch of [...this.epochs.keys()]) if (epoch > row.epoch) this.epochs.delete(epoch);
       this.steps = this.steps.filter((step) => step.epoch <= row.epoch);
-    } else if (row.kind === "step") this.steps.push(row);
+    } else if (row.kind === "reference") this.lines = row.lines || {};
+    else if (row.kind === "step") this.steps.push(row);
     else if (row.kind === "epoch") this.epochs.set(row.epoch, row);
   }
 
@@ -193,6 +198,14 @@ class LiveView {
     this.fill.style.width = `${width}%`;
   }
 
+  drawVerdict() { // what the figures mean, in words, after the last epoch
+    const { state, words } = this.rows().at(-1)?.verdict || {};
+    this.verdict.hidden = !words;
+    if (!words) return;
+    this.verdict.dataset.state = state;
+    this.verdict.replaceChildren(node("b", "", state[0].toUpperCase() + state.slice(1)), node("span", "", words));
+  }
+
   progressText(p) {
     if (!p || !p.phase) return { share: null, text: "Starting…" };
     const parts = [];
@@ -230,7 +243,9 @@ class LiveView {
     return [...names];
   }
 
-  keptRow(rows) { return rows.filter((row) => row.kept).at(-1); }
+  keptRow(rows) { // none where simply the last one is kept
+    return rows.length > 1 && rows.every((row) => row.kept) && this.lines.z_std ? undefined : rows.filter((row) => row.kept).at(-1);
+  }
 
   drawCards() {
     const rows = this.rows();
@@ -286,7 +301,7 @@ class LiveView {
   drawCharts() {
     if (!this.plotly || !this.last) return;
     const rows = this.rows(), text = this.style("--st-text-color", "#333"), grid = this.style("--st-border-color", "#ddd");
-    const mark = JSON.stringify([rows.at(-1), rows.length, this.steps.length, text, grid, this.data.suffix]);
+    const mark = JSON.stringify([rows.at(-1), rows.length, this.steps.length, text, grid, this.data.suffix, this.lines]);
     if (mark === this.drawn) return;
     this.drawn = mark;
     const names = this.quantities(rows);
@@ -328,9 +343,17 @@ class LiveView {
     if (rows.some((row) => finite(row[floor]))) { // nothing can lie below it, whatever is learned
       traces.push({ x: rows.map((r) => r.epoch), y: rows.map((r) => r[floor] ?? null), name: "floor", mode: rows.length < 2 ? "markers" : "lines", line: { width: 1.5, dash: "dot", color: text }, marker: { symbol: "line-ew-open", color: text, size: 12 }, opacity: 0.75, hovertemplate: `floor %{y:${format}}<extra></extra>` });
     }
+    traces.push(...this.referenceLines(name, rows, text, format));
     const kept = this.keptRow(rows), key = kept && (finite(kept[`val_${name}`]) ? `val_${name}` : null);
     if (key) traces.push({ x: [kept.epoch], y: [kept[key]], mode: "markers+text", name: "kept", text: ["kept"], textposition: isShare(name) ? "bottom center" : "top center", textfont: { size: 11 }, cliponaxis: false, showlegend: false, marker: { size: 12, symbol: "circle-open", color: text, line: { width: 2 } }, hovertemplate: `kept: epoch ${kept.epoch}<extra></extra>` });
     return traces;
+  }
+
+  referenceLines(name, rows, text, format) { // values to compare with, across the whole chart
+    const last = Math.max(1, rows.at(-1)?.epoch || 1), dashes = ["dash", "dot", "dashdot"];
+    return Object.entries(this.lines[name] || {}).filter(([, value]) => finite(value)).map(([label, value], i) => ({
+      x: [0, last], y: [value, value], name: escapeHtml(label), mode: "lines", line: { width: 1.4, dash: dashes[i % 3], color: text }, opacity: 0.6, hovertemplate: `${escapeHtml(label)} %{y:${format}}<extra></extra>`,
+    }));
   }
 
   stepPositions() { // where between two epochs each step lies, from its rank among the rows of its epoch
@@ -375,6 +398,7 @@ class LiveView {
     const items = pictures.items.filter((item) => this.filter === "All" || item.tags.includes(this.filter));
     this.grid.dataset.wide = Boolean(pictures.wide);
     this.fillGrid(items);
+    drawContrast(this.contrast, pictures);
   }
 
   buildPictures() {
@@ -396,7 +420,8 @@ class LiveView {
     label.append(node("span", "", "Epoch"), this.slider);
     this.seesHead.append(this.seesNote, label, this.pills);
     this.grid = node("div", "rl-grid");
-    this.sees.append(summary, this.seesHead, this.grid);
+    this.contrast = node("div", "rl-contrast");
+    this.sees.append(summary, this.seesHead, this.grid, this.contrast);
   }
 
   drawFilters(pictures) {

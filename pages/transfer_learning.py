@@ -9,9 +9,8 @@ import streamlit as st
 
 from engine.data.dataset import Dataset, open_dataset
 from engine.errors import UserError
-from engine.models.encoder import encoder_arch
 from pages.components import store
-from pages.components.backbone import Backbone, choose_backbone, choose_weights
+from pages.components.backbone import Backbone, choose_backbone, choose_weights, remember_backbone
 from pages.components.compose import Composer, start_button
 from pages.components.forms import put
 from pages.components.network_preview import preview
@@ -142,23 +141,6 @@ def run_again(run: str) -> None:
     composer.remember_size(recipe.image_size)
     put(composer.form.key("seed"), recipe.seed)
     del st.query_params["run"]
-
-
-def remember_backbone(encoder: str) -> None:
-    """Choose the backbone and weights of an encoder name, where they are still here."""
-    kind, _, value = encoder.partition(":")
-    try:
-        arch = encoder_arch(encoder)
-    except UserError as error:
-        st.toast(md(str(error)), icon=":material/error:", duration="long")
-        return
-    chosen = encoder if kind == "run" else arch
-    st.session_state["backbone.chosen"] = chosen
-    put("backbone.arch", chosen)
-    if kind == "file":
-        st.session_state[f"weights.file.{arch}"] = value
-    if kind != "run":
-        put(f"weights.{arch}", {"torchvision": "pretrained"}.get(kind, kind))
 
 
 main()

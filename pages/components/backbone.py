@@ -10,6 +10,7 @@ import streamlit as st
 
 from engine.errors import UserError
 from engine.models.backbones import BACKBONES, BackboneInfo
+from engine.models.encoder import encoder_arch
 from engine.models.pretrained import ensure_pretrained, weights_available
 from engine.models.weights import add_weights, list_weights
 from pages.components.charts import parameters_text
@@ -108,6 +109,23 @@ def choose_backbone(longest: int) -> Backbone:
         with st.popover("Compare", icon=":material/table_rows:", type="tertiary"):
             _compare([name for name in options if name in BACKBONES])
     return backbone
+
+
+def remember_backbone(encoder: str) -> None:
+    """Choose the backbone and weights of an encoder name, where they are still here."""
+    kind, _, value = encoder.partition(":")
+    try:
+        arch = encoder_arch(encoder)
+    except UserError as error:
+        st.toast(md(str(error)), icon=":material/error:", duration="long")
+        return
+    chosen = encoder if kind == "run" else arch
+    st.session_state["backbone.chosen"] = chosen
+    put("backbone.arch", chosen)
+    if kind == "file":
+        st.session_state[f"weights.file.{arch}"] = value
+    if kind != "run":
+        put(f"weights.{arch}", {"torchvision": "pretrained"}.get(kind, kind))
 
 
 def _label(name: str, trained: dict[str, TrainedEncoder]) -> str:

@@ -39,6 +39,8 @@ class Setting:
     label: str = ""
     more: bool = False
     optional: bool = False
+    group: str = ""
+    off: Any = None
 
     @property
     def title(self) -> str:
@@ -95,6 +97,8 @@ def _setting(name: str, info: FieldInfo) -> Setting:
         unit=str(extra.get("unit") or ""),
         label=str(extra.get("label") or info.title or ""),
         more=bool(extra.get("more")),
+        group=str(extra.get("group") or ""),
+        off=extra.get("off"),
         optional=optional,
         **bounds,
     )
@@ -141,6 +145,10 @@ def problem(setting: Setting, value: Any) -> str | None:
     return None
 
 
+GROUP_ICONS = {"Views": ":material/crop_rotate:", "Break it on purpose": ":material/destruction:"}
+GROUP_LINES = {
+    "Break it on purpose": "A broken recipe runs all the same; the page says what to watch for.",
+}
 PUT = "forms.put"  # keys whose values were put since their widgets were last drawn
 
 
@@ -213,14 +221,23 @@ class ConfigForm:
         """
         values = {setting.name: setting.default for setting in self.settings if hide(setting.name)}
         shown = [setting for setting in self.settings if setting.name not in values]
-        values |= self._fields([setting for setting in shown if not setting.more])
-        rest = [setting for setting in shown if setting.more]
-        if rest:
-            changed = sum(self.memory.get(s.name, s.default) != s.default for s in rest)
-            note = f" · {changed} changed" if changed else ""
-            with st.expander(f"More settings{note}", icon=":material/tune:"):
-                values |= self._fields(rest)
-        return values
+        values |= self._fields([setting for setting in shown if not (setting.more or setting.group)])
+        for group in dict.fromkeys(setting.group for setting in shown if setting.group):
+            icon = GROUP_ICONS.get(group, ":material/tune:")
+            values |= self._fold(group, [setting for setting in shown if setting.group == group], icon)
+        rest = [setting for setting in shown if setting.more and not setting.group]
+        return values | self._fold("More settings", rest, ":material/tune:")
+
+    def _fold(self, title: str, settings: list[Setting], icon: str) -> dict[str, Any]:
+        """Fields folded away under a title that counts what was changed."""
+        if not settings:
+            return {}
+        changed = sum(self.memory.get(s.name, s.default) != s.default for s in settings)
+        note = f" · {changed} changed" if changed else ""
+        with st.expander(f"{title}{note}", icon=icon):
+            if title in GROUP_LINES:
+                st.caption(GROUP_LINES[title])
+            return self._fields(settings)
 
     def _fields(self, settings: list[Setting]) -> dict[str, Any]:
         """Draw fields in their order; two short ones in a row share a line."""

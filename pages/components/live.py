@@ -28,7 +28,7 @@ def _component() -> Any:
         "replab_live",
         html='<div class="rl-live"></div>',
         css=asset("live.css"),
-        js=asset("live.js"),
+        js=asset("live_contrast.js") + asset("live.js"),
         isolate_styles=False,  # Plotly puts its own rules into the document's head
     )
 

@@ -79,8 +79,59 @@ def rebuilding(dataset: Dataset, frame: Frame) -> dict[str, Any]:
     }
 
 
+QUEUE_SLOTS = 64
+
+
+def contrast(dataset: Dataset, frame: Frame) -> dict[str, Any]:
+    """Two views of each pinned image, how similar every two of them are, and the age of queued keys."""
+    views, similarity = frame["view"], frame["similarity"].astype(np.float32)
+    pairs = len(views)
+    items = []
+    for row in range(pairs):
+        label = int(frame["label"][row])
+        name = dataset.classes[label] if label >= 0 else f"image {int(frame['index'][row])}"
+        other = row + pairs if len(similarity) > pairs else row
+        items.append(
+            {
+                "images": [picture_url(strip(list(views[row])))],
+                "label": name,
+                "value": f"{float(similarity[row, other]):.2f}",
+                "tags": [],
+                "title": f"{name}: two random views; the cosine of their embeddings is "
+                f"{float(similarity[row, other]):.3f}",
+                "alt": f"{name}: two random views",
+            }
+        )
+    found: dict[str, Any] = {
+        "caption": f"two views of {pairs} images, the same each time, with the cosine of their embeddings",
+        "filters": [],
+        "wide": True,
+        "items": items,
+        "matrix": {
+            "values": similarity.round(3).tolist(),
+            "images": [picture_url(views[i % pairs, i // pairs]) for i in range(len(similarity))],
+            "pairs": pairs,
+        },
+    }
+    if "queue_age" in frame:
+        found["queue"] = _queue(frame["queue_age"])
+    return found
+
+
+def _queue(age: np.ndarray) -> dict[str, Any]:
+    """The queue in at most 64 slots in the order of memory; -1 is a key that is still random."""
+    slots = np.array_split(age, min(QUEUE_SLOTS, len(age)))
+    return {
+        "ages": [float(slot.mean()) if (slot >= 0).all() else -1.0 for slot in slots],
+        "keys": len(age),
+        "oldest": int(age.max()) if len(age) else 0,
+        "random": int((age < 0).sum()),
+    }
+
+
 # method -> what its frames show; a method that is missing here simply has no pictures
 PICTURES: dict[str, Callable[[Dataset, Frame], dict[str, Any]]] = {
     "classification": classification,
     **{name: rebuilding for name, entry in METHODS.items() if entry.page == "autoencoders"},
+    **{name: contrast for name, entry in METHODS.items() if entry.page == "self-supervised"},
 }

@@ -21,6 +21,7 @@ PAGES = {
     "Learn": [
         ("transfer_learning.py", "Transfer learning", "model_training", "transfer-learning"),
         ("autoencoders.py", "Autoencoders", "compress", "auto-encoders"),
+        ("self_supervised.py", "Self-supervised", "join_inner", "self-supervised"),
     ],
     "Work": [("runs.py", "Runs", "timeline", "all-runs")],
 }

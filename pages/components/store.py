@@ -22,7 +22,11 @@ FINAL = ("done", "failed", "stopped", "interrupted")
 RESUMABLE = ("failed", "stopped", "interrupted")
 
 # the page that a method's registry line names; a run of any other method is watched on the Runs page
-PAGES = {"transfer": "pages/transfer_learning.py", "autoencoders": "pages/autoencoders.py"}
+PAGES = {
+    "transfer": "pages/transfer_learning.py",
+    "autoencoders": "pages/autoencoders.py",
+    "self-supervised": "pages/self_supervised.py",
+}
 RUNS_PAGE = "pages/runs.py"
 
 
