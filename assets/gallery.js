@@ -1,4 +1,4 @@
-// A grid of captioned pictures, drawn in pages; a click shows one large with what is known about it.
+// A grid of captioned pictures, drawn in pages; a click shows one large with what is known about it, or chooses it.
 
 const PAGE = 24;
 const node = (tag, className, text) => {
@@ -33,7 +33,7 @@ function draw(root, data, state) {
       Object.assign(image, { loading: "lazy", decoding: "async", alt: "", src: source });
       button.append(image);
     }
-    button.onclick = () => enlarge(root, item);
+    button.onclick = () => (state.choose ? state.choose(item.id) : enlarge(root, item));
     const caption = node("figcaption"), line = node("div", "line");
     line.append(node("b", "", item.label), node("span", "", item.value));
     caption.append(line);
@@ -53,10 +53,11 @@ function draw(root, data, state) {
   }
 }
 
-export default function ({ data, parentElement }) {
+export default function ({ data, parentElement, setTriggerValue }) {
   const root = parentElement.querySelector(".gallery");
   let state = states.get(root);
   root.classList.toggle("wide", Boolean(data.wide));
   if (!state || state.mark !== data.mark) states.set(root, (state = { mark: data.mark, shown: PAGE }));
+  state.choose = data.choose ? (id) => setTriggerValue("chosen", id) : null;
   draw(root, data, state);
 }

@@ -27,7 +27,7 @@ const node = (tag, className, text) => {
 const escapeHtml = (text) => String(text).replace(/[&<>"']/g, (c) => `&#${c.charCodeAt(0)};`);
 const finite = (value) => typeof value === "number" && Number.isFinite(value);
 const isShare = (name) => /accuracy|top1|top5|share/.test(name);
-const NAMES = { knn_accuracy: "kNN accuracy", z_std: "spread of z (1 is even, 0 collapsed)", effective_rank: "effective rank of z", target_momentum: "momentum of the target" };
+const NAMES = { knn_accuracy: "kNN accuracy", z_std: "spread of z", effective_rank: "effective rank of z", target_momentum: "momentum of the target" };
 const words = (name) => NAMES[name] || name.replaceAll("_", " ");
 const title = (name) => { const text = words(name); return text.startsWith("kNN") ? text : text[0].toUpperCase() + text.slice(1); };
 const percent = (value) => `${(100 * value).toFixed(1)} %`;
@@ -203,7 +203,8 @@ class LiveView {
     this.verdict.hidden = !words;
     if (!words) return;
     this.verdict.dataset.state = state;
-    this.verdict.replaceChildren(node("b", "", state[0].toUpperCase() + state.slice(1)), node("span", "", words));
+    const cut = words.indexOf(": ");
+    this.verdict.replaceChildren(node("b", "", words.slice(0, Math.max(0, cut))), node("span", "", words.slice(cut < 0 ? 0 : cut + 2)));
   }
 
   progressText(p) {
@@ -331,7 +332,7 @@ class LiveView {
     if (name === "loss" && this.steps.length > 2) {
       const every = Math.ceil(this.steps.length / 2000);
       const thin = (values) => values.filter((_, i) => i % every === 0);
-      traces.push({ x: thin(this.stepPositions()), y: thin(this.steps.map((s) => s.loss ?? null)), name: "steps", mode: "lines", opacity: 0.3, line: { width: 1, color: colours.train }, hoverinfo: "skip" });
+      traces.push({ x: thin(this.stepPositions()), y: thin(this.steps.map((s) => s.loss ?? null)), name: "steps", mode: "lines", showlegend: false, opacity: 0.3, line: { width: 1, color: colours.train }, hoverinfo: "skip" });
     }
     const format = isShare(name) ? ".1%" : ".4~g";
     for (const [split, label] of [["train", "training"], ["val", "validation"]]) {
@@ -370,7 +371,7 @@ class LiveView {
   layout(name, rows, text, grid) {
     const suffix = this.data.suffix ? ` <span style="font-weight:400">(${escapeHtml(this.data.suffix)})</span>` : "";
     return {
-      uirevision: this.data.run, height: 270, margin: { l: 46, r: 8, t: 58, b: 34 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      uirevision: this.data.run, height: 278, margin: { l: 46, r: 8, t: 66, b: 34 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: text, family: this.style("--st-font", "sans-serif"), size: 12 },
       title: { text: `<b>${escapeHtml(title(name))}</b>${suffix}`, x: 0, xref: "container", xanchor: "left", y: 0.97, yanchor: "top", font: { size: 14 } },
       legend: { orientation: "h", x: 0, y: 1.0, yanchor: "bottom", xanchor: "left", bgcolor: "rgba(0,0,0,0)", font: { size: 11 }, itemwidth: 30 }, hovermode: "x unified",

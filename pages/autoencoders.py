@@ -89,7 +89,7 @@ def choose_kind() -> str:
 def _suggested(kind: str, dataset: Dataset) -> dict[str, Any]:
     from engine.methods import config_class
 
-    return config_class(kind).suggested(len(dataset.indices("train")))
+    return config_class(kind).suggested(len(dataset.indices("train")), dataset.factors)
 
 
 def check_size(kind: str, values: dict[str, Any], side: int) -> None:

@@ -89,7 +89,7 @@ def compose(dataset: Dataset) -> None:
     with left, st.container(border=True, key="recipe-form"):
         kind = choose_kind()
         config = config_class(kind)
-        composer = Composer(kind, begin=config.suggested(len(dataset.indices("train"))))
+        composer = Composer(kind, begin=config.suggested(len(dataset.indices("train")), dataset.factors))
         composer.presets()
         backbone = choose_backbone(int(np.median(dataset.sizes.max(axis=1))))
         encoder = choose_weights(backbone)

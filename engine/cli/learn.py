@@ -68,7 +68,9 @@ def make(args: argparse.Namespace) -> Recipe:
         )
         raise UserError(f"Say what to train: {missing}, is missing.")
     dataset = find_set(data)
-    begin = fields.get("config") or config_class(method).suggested(len(dataset.indices("train")))
+    begin = fields.get("config") or config_class(method).suggested(
+        len(dataset.indices("train")), dataset.factors
+    )
     config = {**begin, **_preset(method, args.preset)}
     config.update(_settings(args.set))
     extras = getattr(config_class(method), "PRESET_RECIPES", {}).get(args.preset, {})

@@ -52,7 +52,7 @@ def prediction_rows(
     """
     store = store or RunStore()
     arrays = store.predictions(run_id)
-    kinds = {"probabilities": _classified, "code": _coded}
+    kinds = {"probabilities": _classified, "code": _coded, "feature": _learned}
     kind = next((name for name in kinds if arrays is not None and name in arrays), None)
     if arrays is None or kind is None or not {"index", "split", "label"} <= arrays.keys():
         raise UserError("This run has no predictions: they are written when a run is done.")
@@ -114,6 +114,16 @@ def _coded(arrays: dict[str, np.ndarray], classes: list[str]) -> Any:
         return [f"{figure:.6g}" for figure in figures]
 
     return ["squared_error", "loss", *(f"code_{i + 1}" for i in range(codes.shape[1]))], tell
+
+
+def _learned(arrays: dict[str, np.ndarray], classes: list[str]) -> Any:
+    """Columns of a self-supervised encoder: its features h, and the embedding z after the head."""
+    parts = {"h": arrays["feature"]} | ({"z": arrays["embedding"]} if "embedding" in arrays else {})
+
+    def tell(row: int) -> Row:
+        return [f"{float(value):.6g}" for values in parts.values() for value in values[row]]
+
+    return [f"{name}_{i + 1}" for name, values in parts.items() for i in range(values.shape[1])], tell
 
 
 def _words(store: RunStore, run_id: str) -> tuple[list[str], list[str]]:

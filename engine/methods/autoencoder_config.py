@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from pydantic import model_validator
@@ -49,7 +50,7 @@ class CodeConfig(TrainingConfig):
     )
 
     @classmethod
-    def suggested(cls, n_train: int) -> dict[str, Scalar]:
+    def suggested(cls, n_train: int, nuisances: Collection[str] = ()) -> dict[str, Scalar]:
         """Enough epochs for a picture worth looking at, few on a large set and many on a small one."""
         steps = max(1, n_train // int(cls.model_fields["batch_size"].default))
         return {"epochs": min(80, max(3, round(cls.STEPS / steps)))}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, ClassVar, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
@@ -77,8 +78,13 @@ class TrainingConfig(BaseModel):
     )
 
     @classmethod
-    def suggested(cls, n_train: int) -> dict[str, Scalar]:
-        """Settings whose best default depends on how many training images there are."""
+    def suggested(cls, n_train: int, nuisances: Collection[str] = ()) -> dict[str, Scalar]:
+        """Settings whose best default depends on the data set.
+
+        Args:
+            n_train: How many training images there are.
+            nuisances: Names of known factors that vary whatever the class is.
+        """
         return {}
 
     def check_size(self, image_size: int) -> None:

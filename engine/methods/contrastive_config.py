@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from pydantic import model_validator
@@ -148,9 +149,9 @@ class MoCoConfig(ViewsConfig):
     )
 
     @classmethod
-    def suggested(cls, n_train: int) -> dict[str, Scalar]:
+    def suggested(cls, n_train: int, nuisances: Collection[str] = ()) -> dict[str, Scalar]:
         """Also a queue that holds few keys of images that come back while they are in it."""
-        found = super().suggested(n_train)
+        found = super().suggested(n_train, nuisances)
         batch = int(found["batch_size"])
         usual = int(cls.model_fields["queue_size"].default)
         queue = min(usual, max(batch, n_train // 2 // batch * batch))

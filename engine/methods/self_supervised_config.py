@@ -6,6 +6,7 @@ What the papers used stands in the presets; the defaults are for small images on
 from __future__ import annotations
 
 import math
+from collections.abc import Collection
 from typing import ClassVar, Literal
 
 from engine.methods.config import Scalar, TrainingConfig, setting
@@ -17,12 +18,21 @@ NORMS = {"batch": "BatchNorm", "group": "GroupNorm + standardised weights", "non
 CIFAR_COLOURS: dict[str, Scalar] = {
     "crop_min": 0.08,
     "flip": 0.5,
+    "rotation": 0.0,
     "jitter": 0.8,
     "brightness": 0.4,
     "saturation": 0.4,
     "hue": 0.1,
     "grayscale": 0.2,
     "blur": 0.0,
+}
+# What views should change where a factor is known to say nothing about the class: an encoder keeps what its
+# views leave alone, and on drawn images that is the colour of the background long before it is the shape.
+NUISANCE_VIEWS: dict[str, dict[str, Scalar]] = {
+    "rotation": {"rotation": 180.0},
+    "hue": {"jitter": 1.0, "hue": 0.5, "saturation": 0.8, "grayscale": 0.5},
+    "light": {"brightness": 0.8},
+    "scale": {"crop_min": 0.4},
 }
 CIFAR_NOTE = (
     "The published CIFAR-10 settings with ResNet-18 and a 3×3 first layer: made for a graphics card, days on "
@@ -139,8 +149,17 @@ class ViewsConfig(TrainingConfig):
     )
 
     @classmethod
-    def suggested(cls, n_train: int) -> dict[str, Scalar]:
-        """Enough epochs to see it work, few on a large set and many on a small one; batches that it fills."""
+    def suggested(cls, n_train: int, nuisances: Collection[str] = ()) -> dict[str, Scalar]:
+        """Few epochs on a large set and many on a small one, batches that it fills, views that change what
+        is known not to matter.
+        """
         usual = int(cls.model_fields["batch_size"].default)
         batch = usual if n_train >= 2 * usual else 2 ** max(1, int(math.log2(max(2, n_train // 2))))
-        return {"epochs": min(200, max(3, round(cls.IMAGES / max(1, n_train)))), "batch_size": batch}
+        found: dict[str, Scalar] = {
+            "epochs": min(200, max(3, round(cls.IMAGES / max(1, n_train)))),
+            "batch_size": batch,
+        }
+        for factor, views in NUISANCE_VIEWS.items():
+            if factor in nuisances:
+                found |= views
+        return found

@@ -112,7 +112,8 @@ def study(
 
     Returns:
         "rows": a row a space with its kNN, linear and few-label accuracy; "factors": a row a factor with a
-        score a space; "learned", "asked", "split": on how many images, and which.
+        score a space; "learned", "asked", "split": on how many images, and which; "majority": share of the
+        commonest class among those that are judged.
 
     Raises:
         Stopped: `stop` said so.
@@ -133,8 +134,19 @@ def study(
         if kinds:
             scores[name] = factor_probes(x, known[0], test_x, known[1], kinds, seed=seed, stop=stop)
         tell(len(rows), len(spaces.learn))
-    counts = {"learned": len(spaces.learned), "asked": len(spaces.asked), "split": spaces.split}
-    return {"rows": rows, "factors": _by_factor(kinds, scores), **counts}
+    return {
+        "rows": rows,
+        "factors": _by_factor(kinds, scores),
+        "learned": len(spaces.learned),
+        "asked": len(spaces.asked),
+        "split": spaces.split,
+        "majority": _majority(spaces.asked),
+    }
+
+
+def _majority(labels: np.ndarray) -> float:
+    known = labels[labels >= 0]
+    return float(np.bincount(known).max() / len(known)) if len(known) else 0.0
 
 
 def _by_factor(

@@ -30,7 +30,8 @@ def draw(figure: go.Figure, key: str, alt: str) -> None:
     st.plotly_chart(figure, key=key, config=CONFIG, alt=alt)
 
 
-def _figure(title: str, height: int, **layout: Any) -> go.Figure:
+def blank(title: str, height: int, **layout: Any) -> go.Figure:
+    """A figure with nothing in it yet."""
     figure = go.Figure()
     figure.update_layout(
         title={"text": title, "x": 0, "font_size": 14},
@@ -49,7 +50,7 @@ def class_errors_figure(rows: list[dict[str, Any]], title: str) -> go.Figure:
     names = [escape(row["name"], 24) for row in rows][::-1]
     spread = [1.96 * (row["spread"] or 0) for row in rows][::-1]
     counts = [row["n"] for row in rows][::-1]
-    figure = _figure(title, max(220, 60 + 26 * len(rows)), bargap=0.4)
+    figure = blank(title, max(220, 60 + 26 * len(rows)), bargap=0.4)
     figure.add_bar(
         y=list(range(len(names))), x=[row["error"] for row in rows][::-1], orientation="h", customdata=counts,
         error_x={"array": spread, "color": QUIET, "thickness": 1.2},
@@ -63,7 +64,7 @@ def class_errors_figure(rows: list[dict[str, Any]], title: str) -> go.Figure:
 
 def sweep_figure(ours: dict[int, float], pca: dict[int, float], own: int, title: str) -> go.Figure:
     """Error against code size, both axes logarithmic; the run at hand is ringed."""
-    figure = _figure(title, 340)
+    figure = blank(title, 340)
     figure.add_scatter(
         x=list(pca), y=list(pca.values()), mode="lines+markers", name="PCA",
         line={"color": QUIET, "dash": "dot"},
@@ -91,7 +92,7 @@ def errors_figure(errors: np.ndarray, edge: float, title: str) -> go.Figure:
     """A histogram of all images' errors; those from `edge` on are drawn strong."""
     counts, edges = np.histogram(errors, bins=60)
     middle = (edges[1:] + edges[:-1]) / 2
-    figure = _figure(title, 200, bargap=0.06, showlegend=False)
+    figure = blank(title, 200, bargap=0.06, showlegend=False)
     colours = [COLOURS[2] if right >= edge else QUIET for right in edges[1:]]
     figure.add_bar(
         x=middle, y=counts, marker_color=colours, hovertemplate="%{y:,} images near %{x:.4f}<extra></extra>"
@@ -120,7 +121,7 @@ def learns_figure(learns: dict[str, int], chosen: str, title: str) -> go.Figure:
     learning = [learns[mode] for mode in modes]
     labels = [f"<b>{MODE_TITLES[mode]}</b>" if mode == chosen else MODE_TITLES[mode] for mode in modes]
     strength = [1.0 if mode == chosen else 0.45 for mode in modes]
-    figure = _figure(title, 235, barmode="stack", bargap=0.42)
+    figure = blank(title, 235, barmode="stack", bargap=0.42)
     figure.add_bar(
         y=labels, x=learning, orientation="h", name="learns",
         marker={"color": COLOURS[0], "opacity": strength, "cornerradius": 4},
@@ -148,7 +149,7 @@ def learns_figure(learns: dict[str, int], chosen: str, title: str) -> go.Figure:
 
 def intervals_figure(rows: Sequence[dict[str, Any]], majority: float | None, title: str) -> go.Figure:
     """Accuracy per split with its 95 % interval; rows are {"label", "accuracy", "low", "high", "n"}."""
-    figure = _figure(title, 92 + 44 * len(rows), showlegend=False)
+    figure = blank(title, 92 + 44 * len(rows), showlegend=False)
     figure.add_scatter(
         x=[row["accuracy"] for row in rows],
         y=[f"{row['label']}<br><span style='font-size:11px'>n = {row['n']:,}</span>" for row in rows],
@@ -182,9 +183,7 @@ def intervals_figure(rows: Sequence[dict[str, Any]], majority: float | None, tit
 
 def luck_figure(n: int, best: float, shares: np.ndarray, chances: np.ndarray, epochs: int) -> go.Figure:
     """What the best of several epochs would show by luck alone; `shares` and `chances` are (k,)."""
-    figure = _figure(
-        f"Best of {epochs} epochs if nothing improved after the middle one", 215, showlegend=False
-    )
+    figure = blank(f"Best of {epochs} epochs if nothing improved after the middle one", 215, showlegend=False)
     figure.add_bar(
         x=shares, y=chances, marker={"color": COLOURS[0], "opacity": 0.75, "line_width": 0}, width=0.9 / n,
         hovertemplate="best of %{x:.1%}: chance %{y:.1%}<extra></extra>",
@@ -209,7 +208,7 @@ def compare_figure(curves: Sequence[dict[str, Any]], quantity: str) -> go.Figure
         quantity: "loss", "accuracy": what is drawn.
     """
     share = any(word in quantity for word in ("accuracy", "top1", "share"))
-    figure = _figure(f"{quantity.replace('_', ' ').capitalize()} per epoch", 380, hovermode="x unified")
+    figure = blank(f"{quantity.replace('_', ' ').capitalize()} per epoch", 380, hovermode="x unified")
     for i, curve in enumerate(curves):
         colour = COLOURS[i % len(COLOURS)]
         for split, label, dash, width in (

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cache
 from typing import Any
 
@@ -29,17 +30,28 @@ def _matrix() -> Any:
     )
 
 
-def gallery(items: list[dict[str, Any]], key: str, wide: bool = False) -> None:
+def gallery(
+    items: list[dict[str, Any]], key: str, wide: bool = False, choose: Callable[[int], None] | None = None
+) -> None:
     """Draw pictures in the order given; each item is what `pictures.prediction_item` returns.
 
     Args:
         items: What to draw.
         key: Of the component.
         wide: Pictures are strips of several beside each other, drawn with hard edges.
+        choose: Called with the "id" of a picture that is clicked, before the rerun; without it a click
+            shows the picture large.
     """
+
+    def clicked() -> None:
+        chosen = (st.session_state.get(key) or {}).get("chosen")
+        if choose is not None and isinstance(chosen, (int, float)):
+            choose(int(chosen))
+
     shown = items[:MAX_ITEMS]
     mark = f"{key}:{len(items)}:{shown[0]['images'][0] if shown else ''}"
-    _gallery()(key=key, data={"items": shown, "mark": mark, "wide": wide})
+    data = {"items": shown, "mark": mark, "wide": wide, "choose": choose is not None}
+    _gallery()(key=key, data=data, on_chosen_change=clicked)
     if len(items) > len(shown):
         st.caption(f"{len(shown)} of {len(items)} images can be looked at here; the CSV has them all.")
 

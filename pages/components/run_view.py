@@ -13,6 +13,7 @@ from engine.methods import METHODS
 from engine.runs.summary import RunSummary, Status
 from pages.components import store
 from pages.components.code_results import code_results
+from pages.components.learned_results import learned_results
 from pages.components.live import live_view
 from pages.components.recipe_card import recipe_card
 from pages.components.results import results, suffix
@@ -27,6 +28,7 @@ ADVICE = {
 RESULTS: dict[str, Callable[[RunSummary], None]] = {
     "classification": results,
     **{name: code_results for name, entry in METHODS.items() if entry.page == "autoencoders"},
+    **{name: learned_results for name, entry in METHODS.items() if entry.page == "self-supervised"},
 }
 
 
