@@ -351,9 +351,12 @@ class LiveView {
   }
 
   referenceLines(name, rows, text, format) { // values to compare with, across the whole chart
-    const last = Math.max(1, rows.at(-1)?.epoch || 1), dashes = ["dash", "dot", "dashdot"];
-    return Object.entries(this.lines[name] || {}).filter(([, value]) => finite(value)).map(([label, value], i) => ({
-      x: [0, last], y: [value, value], name: escapeHtml(label), mode: "lines", line: { width: 1.4, dash: dashes[i % 3], color: text }, opacity: 0.6, hovertemplate: `${escapeHtml(label)} %{y:${format}}<extra></extra>`,
+    const last = Math.max(1, rows.at(-1)?.epoch || 1), dashes = ["dash", "dot", "dashdot"], gap = '<span style="font-size:3px"> </span>';
+    const lines = Object.entries(this.lines[name] || {}).filter(([, value]) => finite(value)).sort((a, b) => b[1] - a[1]);
+    return lines.map(([label, value], i) => ({ // said on the line: the highest above it, all others below
+      x: [0, last], y: [value, value], name: escapeHtml(label), mode: "lines+text", text: ["", i ? `${gap}<br>${escapeHtml(label)}` : `${escapeHtml(label)}<br>${gap}`], showlegend: false,
+      textposition: i ? "bottom left" : "top left", textfont: { size: 11, color: text }, cliponaxis: false,
+      line: { width: 1.4, dash: dashes[i % 3], color: text }, opacity: 0.6, hovertemplate: `${escapeHtml(label)} %{y:${format}}<extra></extra>`,
     }));
   }
 
@@ -371,7 +374,7 @@ class LiveView {
   layout(name, rows, text, grid) {
     const suffix = this.data.suffix ? ` <span style="font-weight:400">(${escapeHtml(this.data.suffix)})</span>` : "";
     return {
-      uirevision: this.data.run, height: 278, margin: { l: 46, r: 8, t: 66, b: 34 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
+      uirevision: this.data.run, height: 270, margin: { l: 46, r: 8, t: 58, b: 34 }, paper_bgcolor: "rgba(0,0,0,0)", plot_bgcolor: "rgba(0,0,0,0)",
       font: { color: text, family: this.style("--st-font", "sans-serif"), size: 12 },
       title: { text: `<b>${escapeHtml(title(name))}</b>${suffix}`, x: 0, xref: "container", xanchor: "left", y: 0.97, yanchor: "top", font: { size: 14 } },
       legend: { orientation: "h", x: 0, y: 1.0, yanchor: "bottom", xanchor: "left", bgcolor: "rgba(0,0,0,0)", font: { size: 11 }, itemwidth: 30 }, hovermode: "x unified",

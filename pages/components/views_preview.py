@@ -8,6 +8,7 @@ import streamlit as st
 from engine.data.dataset import Dataset, open_dataset
 from engine.errors import UserError
 from engine.methods import config_class
+from engine.methods.self_supervised_config import NUISANCE_VIEWS
 from engine.runs.recipe import Recipe
 from pages.components.arrays import picture_url
 from pages.components.compose import Composer
@@ -32,6 +33,12 @@ def views_preview(dataset: Dataset, recipe: Recipe, composer: Composer) -> None:
             return
         st.html(_table(pictures))
         st.caption(_words(recipe))
+        varied = [factor.replace("_", " ") for factor in NUISANCE_VIEWS if factor in dataset.factors]
+        if varied:
+            st.caption(
+                f"By default the views vary what {md(dataset.name)} varies whatever the class: "
+                f"{', '.join(varied)}. An encoder keeps what its views leave alone."
+            )
         paper = getattr(config_class(recipe.method), "PAPER_VIEWS", "")
         if paper:
             st.caption(f":material/menu_book: {md(paper, limit=400)}")

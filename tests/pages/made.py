@@ -53,6 +53,15 @@ def make_dataset(
         )
 
 
+def make_unlabelled(n: int) -> Dataset:
+    """Images without classes, all for training."""
+    source = make_dataset(("x",), (n, 0, 0))
+    with DatasetWriter("Plain") as writer:
+        for i in range(n):
+            writer.add(source.raw_bytes(i), f"{i}.png")
+        return writer.finish(classes=[], labels=np.full(n, -1), splits=np.zeros(n, np.uint8))
+
+
 def make_recipe(dataset: Dataset, seed: int = 0, **config: Any) -> Recipe:
     parsed = parse_config("classification", {"epochs": 3, **config})
     return Recipe(

@@ -9,7 +9,16 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.runs.store import RunStore
-from tests.pages.made import HOSTILE, fine, make_dataset, make_recipe, make_run, open_page, words
+from tests.pages.made import (
+    HOSTILE,
+    fine,
+    make_dataset,
+    make_recipe,
+    make_run,
+    make_unlabelled,
+    open_page,
+    words,
+)
 
 PAGE = "transfer_learning"
 
@@ -26,23 +35,10 @@ def test_without_a_data_set_the_page_says_what_to_do(workspace: Path) -> None:
 def test_a_set_without_two_classes_is_refused_in_words(
     workspace: Path, classes: tuple[str, ...], told: str
 ) -> None:
-    dataset = make_dataset(classes or ("x",)) if classes else unlabelled()
+    dataset = make_dataset(classes or ("x",)) if classes else make_unlabelled(3)
     app = open_page(PAGE, data=dataset.id)
     assert told in words(app)
     assert not [button for button in app.button if button.key == "compose.start"]
-
-
-def unlabelled() -> object:
-    import numpy as np
-
-    from engine.data.writer import DatasetWriter
-
-    source = make_dataset(("x",), (3, 0, 0))
-    with DatasetWriter("plain") as writer:
-        for i in range(len(source)):
-            writer.add(source.raw_bytes(i), f"{i}.png")
-        n = len(writer)
-        return writer.finish(classes=[], labels=np.full(n, -1), splits=np.zeros(n, np.uint8))
 
 
 def test_a_real_training_from_start_to_results(workspace: Path) -> None:
