@@ -129,11 +129,15 @@ class MoCoConfig(ViewsConfig):
         step=0.01,
         title="Momentum of the key encoder",
     )
-    head: Literal["mlp", "linear"] = setting(
-        "mlp",
-        "Version 1 had one dense layer, version 2 two.",
+    head: Literal["mlp_norm", "mlp", "linear"] = setting(
+        "mlp_norm",
+        "Version 1 had one dense layer, version 2 two, version 3 normalised between them.",
         more=True,
-        labels={"mlp": "Two layers (v2)", "linear": "One layer (v1)"},
+        labels={
+            "mlp_norm": "Two layers, normalised (v3)",
+            "mlp": "Two layers (v2)",
+            "linear": "One layer (v1)",
+        },
     )
     symmetric: bool = setting(
         False, "Let each view once be the query and once the key; twice the work a step.", more=True

@@ -58,7 +58,7 @@ class MoCo(SelfSupervised):
         """One dense layer (v1) or two (v2), without BatchNorm."""
         config = self.config
         hidden = () if config.head == "linear" else (config.hidden_size,)
-        norm = "none" if config.norm == "batch" else config.norm
+        norm = "none" if config.norm == "batch" and config.head != "mlp_norm" else config.norm
         return dense_head((self.backbone.width, *hidden, config.output_size), norm)
 
     def training_step(self, batch: Batch) -> StepResult:
