@@ -6,7 +6,6 @@ import math
 import re
 from collections.abc import Callable
 from functools import lru_cache
-from importlib import import_module
 from typing import Any
 
 import numpy as np
@@ -100,8 +99,9 @@ def of_run(request: Request, run: str) -> Response:
 @lru_cache(maxsize=8)
 def _batch(run: str, mark: int, images: int, seed: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Embeddings, places in the data set and pictures of a batch; a moved slider does not ask the network."""
-    look = import_module("engine.training.look_views")  # torch, so only when it is asked for
-    z, index, thumbs = look.embedded_views(run, images, seed)
+    from engine.training.look_views import embedded_views  # torch, so only when it is asked for
+
+    z, index, thumbs = embedded_views(run, images, seed)
     return np.asarray(z, dtype=np.float64), np.asarray(index), np.asarray(thumbs)
 
 

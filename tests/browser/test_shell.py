@@ -20,6 +20,7 @@ PAGES = {
     "data-sets": "Data",
     "transfer-learning": "Transfer learning",
     "auto-encoders": "Autoencoders",
+    "self-supervised": "Self-supervised learning",
     "all-runs": "Runs",
 }
 

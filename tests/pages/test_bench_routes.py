@@ -17,6 +17,7 @@ from starlette.testclient import TestClient
 from engine.errors import UserError
 from engine.evaluation.contrast import arrange, circle, contrast
 from pages.components import bench_routes, server
+from tests.pages.learned import learned_run
 from tests.pages.made import make_dataset, make_run
 
 
@@ -161,6 +162,22 @@ def test_the_queue_of_a_run_is_second_views_of_further_images(
     expected = contrast(z[[0, 1, 2, 8, 9, 10]], 0.5, "info_nce", z[11:])
     assert found["mean"] == pytest.approx(expected.mean, rel=1e-4)
     assert np.shape(found["similarities"]) == (3, 6) and len(found["pictures"]) == 3 + 3 + 5
+
+
+def test_a_real_run_gives_the_loss_of_its_own_embeddings(client: TestClient) -> None:
+    from engine.training.look_views import embedded_views
+
+    run = learned_run(make_dataset(), epochs=1)
+    bench_routes._batch.cache_clear()
+    found = ask(client, f"/lab/runs/{run}/bench", n=4, temperature=0.5, seed=1, pictures=1)
+    z, index, _ = embedded_views(run, 4, 1)
+    unit = z / np.linalg.norm(z, axis=1, keepdims=True)
+    logits = unit @ unit.T / 0.5
+    np.fill_diagonal(logits, -np.inf)
+    positive = logits[np.arange(8), np.roll(np.arange(8), 4)]
+    expected = float((np.log(np.exp(logits).sum(1)) - positive).mean())
+    assert found["mean"] == pytest.approx(expected, rel=1e-4) and found["index"] == index.tolist()
+    assert len(set(found["pictures"])) == 8
 
 
 def test_a_run_that_was_trained_on_is_asked_again(client: TestClient, views: Views, run: str) -> None:
