@@ -11,7 +11,9 @@ import streamlit as st
 from engine.errors import UserError
 from engine.methods import METHODS
 from engine.runs.summary import RunSummary, Status
+from engine.settings import PROJECT_ROOT
 from pages.components import store
+from pages.components.backbone import remember_backbone
 from pages.components.code_results import code_results
 from pages.components.learned_results import learned_results
 from pages.components.live import live_view
@@ -91,10 +93,21 @@ def _head(summary: RunSummary, status: Status, again: Callable[[str], None] | No
                 args=(summary.id,),
                 key="run.again",
             )
+        if store.run_store().encoder_path(summary.id).is_file() and status.state in store.FINAL:
+            _use_as_backbone(summary)
         _menu(summary, status)
         if st.button("New run", icon=":material/add:", type="tertiary"):
             del st.query_params["run"]
             st.rerun()
+
+
+def _use_as_backbone(summary: RunSummary) -> None:
+    """A button that goes to Transfer learning with this run's encoder chosen."""
+    tip = "Train a classifier on what this run has learned, on any data set."
+    if st.button("Use as a backbone", icon=":material/hub:", help=tip, key="run.backbone"):
+        remember_backbone(f"run:{summary.id}")
+        page = PROJECT_ROOT / store.PAGES["transfer"]
+        st.switch_page(page, query_params={"data": summary.dataset})
 
 
 def _state_actions(summary: RunSummary, status: Status) -> None:

@@ -157,3 +157,11 @@ def test_what_the_head_forgets_is_said_in_words() -> None:
     kept = {"factor": "light", "chance": 0.5, "scores": {"feature": 0.7, "embedding": 0.7}}
     assert "lost no factor" in in_words([kept])
     assert in_words([]) == ""
+
+
+def test_what_was_learned_becomes_a_backbone_at_the_press_of_a_button(dataset: Dataset) -> None:
+    run = learned_run(dataset, epochs=1)
+    app = open_page(PAGE, data=dataset.id, run=run)
+    app = fine(app.button(key="run.backbone").click().run())
+    assert app.title[0].value == "Transfer learning"
+    assert app.selectbox(key="backbone.arch").value == f"run:{run}"
