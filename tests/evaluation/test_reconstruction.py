@@ -11,6 +11,7 @@ import torch
 from engine.errors import UserError
 from engine.evaluation.reconstruction import (
     check_targets,
+    cross_entropy,
     entropy,
     mean_loss,
     mean_of_images,
@@ -77,3 +78,16 @@ def test_pca_errors_are_those_of_a_full_decomposition() -> None:
         rebuilt = mean + (rest - mean) @ kept.T @ kept
         assert error == pytest.approx(float(((rebuilt - rest) ** 2).mean()), abs=1e-6)
     assert found[16] == pytest.approx(0, abs=1e-10)
+
+
+def test_the_cross_entropy_and_its_gradient_are_those_of_the_definition() -> None:
+    random = np.random.default_rng(0)
+    x = np.concatenate([random.normal(0, 5, 500), [-100.0, 100.0, -30.0, 30.0, 0.0, 1e-8]])
+    t = np.concatenate([random.random(500), [0.0, 1.0, 1.0, 0.0, 0.25, 1.0]])
+    expected = np.logaddexp(0, x) - x * t
+    logits = torch.tensor(x, dtype=torch.float32, requires_grad=True)
+    found = cross_entropy(logits, torch.tensor(t, dtype=torch.float32))
+    np.testing.assert_allclose(found.detach().numpy(), expected, rtol=1e-5, atol=2e-6)
+    (found * torch.arange(506)).sum().backward()
+    share = 1 / (1 + np.exp(-x))
+    np.testing.assert_allclose(logits.grad.numpy(), (share - t) * np.arange(506), rtol=1e-4, atol=2e-5)
