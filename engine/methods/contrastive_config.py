@@ -159,7 +159,7 @@ class MoCoConfig(ViewsConfig):
         batch = int(found["batch_size"])
         usual = int(cls.model_fields["queue_size"].default)
         queue = min(usual, max(batch, n_train // 2 // batch * batch))
-        return {**found, "queue_size": queue, "batch_norm_splits": min(8, batch)}
+        return {**found, "queue_size": queue, "batch_norm_splits": min(8, batch // 2)}
 
     @model_validator(mode="after")
     def _fits(self) -> MoCoConfig:

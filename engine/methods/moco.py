@@ -41,18 +41,28 @@ class MoCo(SelfSupervised):
         self.key_head = frozen_copy(self.projection_head)
         added = self.batch_size * (2 if config.symmetric else 1)
         if config.queue_size % added:
-            near = max(1, config.queue_size // added) * added
             raise UserError(
                 f"There are only {self.batch_size} training images to a step, and a queue of "
                 f"{config.queue_size} keys is no multiple of the {added} keys that it adds: use "
-                f"queue_size {near}, or a smaller batch_size."
+                f"{self._would_fit()}."
             )
         self.queue = KeyQueue(config.queue_size, config.output_size)
         self._fresh: list[Tensor] = []
 
     def _splits(self) -> int:
-        """BatchNorm parts that this batch can be cut into."""
-        return math.gcd(self.batch_size, self.config.batch_norm_splits)
+        """BatchNorm parts that this batch can be cut into, none of them an image alone."""
+        n, asked = self.batch_size, self.config.batch_norm_splits
+        return max((parts for parts in range(1, asked + 1) if n % parts == 0 and n >= 2 * parts), default=1)
+
+    def _would_fit(self) -> str:
+        """Settings for so few images that go together."""
+        config = self.config
+        batch = 2 ** int(math.log2(max(2, self.task.n_train)))
+        keys = batch * (2 if config.symmetric else 1)
+        wanted = {"batch_size": batch, "queue_size": max(1, config.queue_size // keys) * keys}
+        if batch % config.batch_norm_splits:
+            wanted["batch_norm_splits"] = math.gcd(batch, config.batch_norm_splits)
+        return ", ".join(f"{name} {value}" for name, value in wanted.items())
 
     def build_head(self) -> nn.Module:
         """One dense layer (v1) or two (v2), without BatchNorm."""
