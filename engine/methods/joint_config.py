@@ -69,7 +69,8 @@ class BYOLConfig(PairConfig):
         "predictor": "Without a predictor the embeddings shrink: lowest loss, worst neighbours.",
         "norm": "Without any normalisation this small network collapsed when we tried it; with GroupNorm and "
         "standardised weights BYOL was shown to work.",
-        "ema_momentum": "At 0 the target is the online network itself, as in SimSiam; at 1 it never learns.",
+        "ema_momentum": "Held constant at 0 the target is the online network itself, as in SimSiam; at 1 it "
+        "never learns.",
     }
 
     ema_momentum: float = setting(
