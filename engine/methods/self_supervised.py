@@ -29,6 +29,7 @@ from engine.training.step import KEEP_LAST, Batch, StepResult
 
 NORM_ENDINGS = {"group": "-groupnorm", "none": "-nonorm"}
 PAIRS, LARGEST = 8, 64  # pinned images whose views are shown at each epoch, and their side
+TOO_FEW = "Only one image is held out, which says nothing of how embeddings spread: hold out more."
 
 
 def view_of(config: ViewsConfig, second: bool = False) -> View:
@@ -134,6 +135,8 @@ class SelfSupervised(Method):
         if found is not None:
             figures["knn_accuracy"] = found
         z = probe.held_out.outputs["embedding"]
+        if len(z) < 2:
+            return ReadOut(figures, {"state": "starting", "words": TOO_FEW})
         figures |= {"z_std": health.z_std(z), "effective_rank": health.effective_rank(z)}
         with torch.no_grad():
             first, second = (self.project(view).cpu().numpy() for view in probe.views())
