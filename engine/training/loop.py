@@ -263,13 +263,18 @@ class _Fit:
             return None
         self.watcher.progress(phase="evaluating", epoch=epoch)
         seen = evaluate(self.method, self.validation, self.watcher.stop_requested)
-        if seen and self.read_out:
-            self.read_out(epoch, seen)
+        what = None
         if seen and not math.isfinite(seen.figures.get("loss", 0.0)):
+            what = "The validation loss is"
+        elif seen and self.read_out and not all(np.isfinite(array).all() for array in seen.outputs.values()):
+            what = "What the network makes of images is"
+        if what:
             raise UserError(
-                f"The validation loss is not a number any more after epoch {epoch}: lower the learning rate "
+                f"{what} not a number any more after epoch {epoch}: lower the learning rate "
                 f"(it is {self.plan.learning_rate:g}). What was kept before is still there."
             )
+        if seen and self.read_out:
+            self.read_out(epoch, seen)
         return seen
 
     def finish_epoch(
