@@ -8,6 +8,7 @@ import pytest
 import torch
 from torch import nn
 
+from engine.methods import parse_config
 from engine.training.optim import LARS, Plan, build_optimizer
 
 
@@ -85,3 +86,28 @@ def test_lars_momentum_follows_the_recursion() -> None:
         expected = expected - 0.1 * velocity
     assert torch.allclose(weight, expected)
     assert math.isfinite(float(weight.detach().sum()))
+
+
+@pytest.mark.parametrize(("name", "end"), [("simclr", 0.0), ("barlow_twins", 0.001), ("vicreg", 0.001)])
+def test_the_cosine_ends_where_the_method_says(name: str, end: float) -> None:
+    settings = {"epochs": 5, "learning_rate": 0.4, "warmup_epochs": 1, "schedule": "cosine"}
+    p = Plan.of(parse_config(name, settings))
+    assert p.final_rate == end
+    assert p.rate(50, 10) == pytest.approx(0.4 * end, abs=1e-12) and p.rate(10, 10) == pytest.approx(0.4)
+    middle = 0.4 * (end + (1 - end) / 2)
+    assert p.rate(30, 10) == pytest.approx(middle)
+    rates = [p.rate(step, 10) for step in range(10, 51)]
+    assert rates == sorted(rates, reverse=True)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "lars"])
+def test_a_part_with_a_constant_rate_has_groups_of_its_own(name: str) -> None:
+    net = nn.ModuleDict({
+        "encoder": nn.Linear(4, 3), "predictor": nn.Linear(3, 3), "predictors": nn.Linear(3, 3),
+    })  # fmt: skip
+    optimizer = build_optimizer(net, plan(optimizer=name), ("predictor.",))
+    fixed = {id(p) for g in optimizer.param_groups if not g["scheduled"] for p in g["params"]}
+    assert fixed == {id(p) for p in net["predictor"].parameters()}
+    decayed = {id(p) for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]}
+    assert decayed == {id(part.weight) for part in net.values()}
+    assert all(g["scheduled"] for g in build_optimizer(net, plan(optimizer=name)).param_groups)
