@@ -95,7 +95,7 @@ class _Training:
             self.writer,
             seed=self.recipe.seed,
             low_precision=self.low_precision(method),
-            read_out=(lambda epoch, seen: prober.read_out(method, seen)) if prober else None,
+            read_out=(lambda _, seen, history: prober.read_out(method, seen, history)) if prober else None,
             on_epoch=lambda epoch, seen: self._frame(method, epoch, seen),
         )
         if result.stopped:

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -24,6 +24,8 @@ from engine.training.sources import Source, mixed_seed
 from engine.training.step import Batch, StepResult, Trainable
 
 ROW_SECONDS = 0.25  # at most four step rows a second
+# (epoch, what validation showed, the figures of earlier epochs) -> whether it came to its end.
+ReadOut = Callable[[int, "Evaluation", Sequence[Mapping[str, float]]], bool]
 
 
 class Watcher(Protocol):
@@ -108,7 +110,7 @@ def fit(
     *,
     seed: int = 0,
     low_precision: bool = False,
-    read_out: Callable[[int, Evaluation], None] | None = None,
+    read_out: ReadOut | None = None,
     on_epoch: Callable[[int, Evaluation | None], None] | None = None,
 ) -> FitResult:
     """Train until the last epoch is through or the watcher wants to stop; goes on from a checkpoint.
@@ -122,6 +124,7 @@ def fit(
         seed: Of everything random inside the network (dropout).
         low_precision: Compute in bfloat16 where autocast sees fit.
         read_out: Called with what validation showed, before it is recorded; may add figures and a verdict.
+            False says that it was stopped, and the epoch is not recorded.
         on_epoch: Called after each epoch with what validation showed.
 
     Raises:
@@ -161,7 +164,7 @@ class _Fit:
         watcher: Watcher,
         seed: int,
         low_precision: bool,
-        read_out: Callable[[int, Evaluation], None] | None = None,
+        read_out: ReadOut | None = None,
     ) -> None:
         self.read_out = read_out
         self.method, self.train, self.validation = method, train, validation
@@ -171,6 +174,7 @@ class _Fit:
         self.optimizer = build_optimizer(method.module, plan, method.constant_rate)
         self.result = FitResult()
         self.best_key: tuple[float, ...] | None = None
+        self.history: list[dict[str, float]] = []  # what validation showed after each epoch
         self.last_row = 0.0
         self.seen_images = 0
 
@@ -182,6 +186,7 @@ class _Fit:
         self.method.load_changing_state(state["model"])
         self.optimizer.load_state_dict(state["optimizer"])
         self.result.epoch = int(state["epoch"])
+        self.history = list(state.get("history", []))
         best = state["best"]
         self.result.kept_epoch, self.result.kept = int(best["epoch"]), dict(best["figures"])
         self.best_key = tuple(best["key"]) if best["key"] is not None else None
@@ -273,8 +278,8 @@ class _Fit:
                 f"{what} not a number any more after epoch {epoch}: lower the learning rate "
                 f"(it is {self.plan.learning_rate:g}). What was kept before is still there."
             )
-        if seen and self.read_out:
-            self.read_out(epoch, seen)
+        if seen and self.read_out and not self.read_out(epoch, seen, self.history):
+            return None
         return seen
 
     def finish_epoch(
@@ -303,12 +308,15 @@ class _Fit:
         if seen and seen.verdict:
             row["verdict"] = seen.verdict
         self.watcher.metric(row)
+        if seen:
+            self.history.append(dict(seen.figures))
         best = {"epoch": self.result.kept_epoch, "figures": self.result.kept, "key": self.best_key}
         state = {
             "epoch": epoch,
             "model": self.method.changing_state(),
             "optimizer": self.optimizer.state_dict(),
             "best": best,
+            "history": self.history,
         }
         save_checkpoint(self.watcher.checkpoint_path, state)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -72,7 +72,6 @@ class Prober:
     ) -> None:
         self.bank, self.held_out = source(chosen.bank), source(chosen.held_out)
         self.seed, self.stop = seed, stop
-        self.history: list[Mapping[str, float]] = []
 
     def references(self, method: Method) -> dict[str, dict[str, float]] | None:
         """What to compare with: the method as it begins, and raw pixels; None if it was stopped."""
@@ -85,15 +84,21 @@ class Prober:
             found["knn_accuracy"] = {"raw pixels": self._pixels(), **found["knn_accuracy"]}
         return found
 
-    def read_out(self, method: Method, seen: Evaluation) -> None:
-        """Add the method's figures and verdict to what validation showed."""
+    def read_out(self, method: Method, seen: Evaluation, history: Sequence[Mapping[str, float]]) -> bool:
+        """Add the method's figures and verdict to what validation showed; false if it was stopped.
+
+        Args:
+            method: In training.
+            seen: What validation showed after this epoch.
+            history: The figures of earlier epochs.
+        """
         probe = self._probe(method, seen)
         if probe is None:
-            return  # stopped; the loop will see it, too
-        found = method.read_out(probe, self.history)
+            return False
+        found = method.read_out(probe, history)
         seen.figures |= found.figures
         seen.verdict = found.verdict
-        self.history.append(found.figures)
+        return True
 
     def _probe(self, method: Method, seen: Evaluation) -> Probe | None:
         bank = evaluate(method, self.bank, self.stop)
