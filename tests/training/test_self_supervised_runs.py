@@ -19,6 +19,13 @@ from engine.runs.store import RunStore
 from engine.runs.writer import Stopped
 from engine.training.carry_out import carry_out
 
+
+@pytest.fixture(autouse=True)
+def one_thread(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Batches this small only make threads wait for each other."""
+    monkeypatch.setenv("REPLAB_THREADS", "1")
+
+
 LABELLED = {
     "train/left": 12,
     "train/right": 12,
