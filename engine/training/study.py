@@ -118,8 +118,10 @@ def study(
     Raises:
         Stopped: `stop` said so.
     """
-    kinds = factor_kinds(factors) if factors else {}
     known = [{name: values[index] for name, values in factors.items()} for index in spaces.places]
+    # one that takes a single value among these images cannot be read from anything
+    told = [name for name in factors if all(len(np.unique(part[name])) > 1 for part in known)]
+    kinds = factor_kinds({name: factors[name] for name in told})
     labelled = classes > 1 and bool((spaces.learned >= 0).any()) and bool((spaces.asked >= 0).any())
     rows: list[dict[str, Any]] = []
     scores: dict[str, dict[str, FactorResult]] = {}
