@@ -38,13 +38,18 @@ class SimCLRConfig(ViewsConfig):
         "grey, and blur on half the images; on CIFAR-10 colours at half strength and no blur."
     )
     BREAKS: ClassVar[dict[str, str]] = {
-        "temperature": "A tiny temperature looks at the hardest negative only, a large one at all alike; the "
-        "loss of different temperatures cannot be compared.",
-        "norm": "SimCLR does well without BatchNorm: its negatives keep the embeddings apart.",
+        "temperature": "A tiny temperature looks at the hardest negative only, a large one at all alike: on "
+        "digits 0.02 left z in a narrow cone (spread 0.28), 5 left it in few directions (8 of 64). The loss "
+        "of different temperatures cannot be compared.",
+        "norm": "Nothing collapses, since the negatives keep embeddings apart, but neighbours got worse on "
+        "digits: 75 % right without a norm, 82 % with GroupNorm, 89 % with BatchNorm.",
     }
 
+    learning_rate: float = setting(
+        0.003, "How far each step moves the weights; the papers scale it by batch / 256.", gt=0, le=100
+    )
     temperature: float = setting(
-        0.5,
+        0.2,
         "Divides the similarities before the softmax; lower looks harder at the most similar negatives.",
         ge=0.01,
         le=10,
@@ -102,20 +107,30 @@ class MoCoConfig(ViewsConfig):
         "changed colours less often and blurred half the images, as SimCLR had shown to help."
     )
     BREAKS: ClassVar[dict[str, str]] = {
-        "ema_momentum": "At 0 the key encoder is the query encoder; at 1 it never learns. On easy sets 0 did "
-        "not fail when we tried it: watch the ages of the keys rather than wait for a collapse.",
-        "queue_size": "A tiny queue leaves few negatives: the chance line falls, and the task gets easy.",
+        "ema_momentum": "At 0 the key encoder is the query encoder; on digits that did not fail. At 1 it "
+        "never learns, and neighbours got a little worse (87 % right instead of 91 %). Watch"
+        " the ages of the keys rather than wait for a collapse.",
+        "queue_size": "A tiny queue leaves few negatives: the chance line falls, and the task gets easy. On "
+        "digits one batch of keys did as well as four.",
+        "norm": "Without BatchNorm z hardly left the one direction it began in on digits (spread 0.04).",
     }
 
+    batch_size: int = setting(
+        128,
+        "Images per step; the queue brings the negatives, so small batches do. The last images of an epoch "
+        "that fill no batch wait for the next.",
+        ge=2,
+        le=4096,
+    )
     temperature: float = setting(
-        0.1,
+        0.2,
         "Divides the similarities before the softmax; lower looks harder at the most similar negatives.",
         ge=0.01,
         le=10,
         step=0.05,
     )
     queue_size: int = setting(
-        2048,
+        1024,
         "Keys of earlier batches that serve as negatives; a multiple of the batch.",
         ge=2,
         le=131_072,
@@ -187,7 +202,8 @@ class InstanceConfig(ViewsConfig):
         "grey and mirroring; the other side is the image's entry in the memory bank."
     )
     BREAKS: ClassVar[dict[str, str]] = {
-        "bank_momentum": "At 1 the bank never changes: every image chases a random point."
+        "bank_momentum": "At 1 the bank never changes: every image chases a random point. Twelve epochs on "
+        "digits did not suffer from it."
     }
 
     temperature: float = setting(

@@ -64,17 +64,29 @@ class BYOLConfig(PairConfig):
         "and solarised one time in five; crops, colours, grey and mirroring alike for both."
     )
     BREAKS: ClassVar[dict[str, str]] = {
-        "stop_gradient": "Without it the online network is its own target, and both sides meet in one point: "
-        "the loss falls to nothing, the spread of the embeddings too.",
-        "predictor": "Without a predictor the embeddings shrink: lowest loss, worst neighbours.",
-        "norm": "Without any normalisation this small network collapsed when we tried it; with GroupNorm and "
-        "standardised weights BYOL was shown to work.",
+        "stop_gradient": "Without it the online network is its own target, and all meet in one point: on "
+        "digits the spread of z fell to 0.03, and the loss with it.",
+        "predictor": "Without a predictor the embeddings shrink: on digits the spread fell to 0.04, and "
+        "neighbours got worse (71 % right instead of 82 %).",
+        "norm": "Without any normalisation z collapsed on digits (spread 0.001). GroupNorm with standardised "
+        "weights was shown to work at scale; in our short run z collapsed all the same, while neighbours "
+        "under h stayed good.",
         "ema_momentum": "Held constant at 0 the target is the online network itself, as in SimSiam; at 1 it "
         "never learns.",
     }
 
+    batch_size: int = setting(
+        64,
+        "Images per step, each seen twice; without negatives small batches do, and make more steps. The last "
+        "images of an epoch that fill no batch wait for the next.",
+        ge=2,
+        le=4096,
+    )
+    learning_rate: float = setting(
+        0.001, "How far each step moves the weights; the papers scale it by batch / 256.", gt=0, le=100
+    )
     ema_momentum: float = setting(
-        0.99,
+        0.98,
         "Share of itself that the target network keeps at the start; rises to 1 along a cosine.",
         ge=0,
         le=1,
@@ -138,9 +150,11 @@ class SimSiamConfig(PairConfig):
         "mirroring."
     )
     BREAKS: ClassVar[dict[str, str]] = {
-        "stop_gradient": "Without it the loss runs to −1 within an epoch and the embeddings to one point.",
-        "predictor": "Without it, stopping the gradient changes nothing: half the gradient, the same path.",
-        "norm": "Without BatchNorm in the head a small network collapses easily.",
+        "stop_gradient": "Without it the embeddings run to one point: spread 0.03 on digits.",
+        "predictor": "The paper saw a collapse without it. Twelve epochs on digits did not collapse, but z "
+        "used fewer directions (8 instead of 13).",
+        "norm": "Without any normalisation z collapsed on digits, and neighbours with it (50 % right instead"
+        " of 82 %).",
     }
 
 
@@ -150,8 +164,8 @@ class BarlowTwinsConfig(ViewsConfig):
     FINAL_RATE: ClassVar[float] = 0.001
     PAPER_VIEWS: ClassVar[str] = "Barlow Twins used BYOL's two views, one of them solarised at times."
     BREAKS: ClassVar[dict[str, str]] = {
-        "redundancy_weight": "At 0 nothing keeps two numbers of the embedding from saying the same: the "
-        "effective rank falls."
+        "redundancy_weight": "At 0 nothing keeps two numbers of the embedding from saying the same: on "
+        "digits the effective rank fell from 19 to 16."
     }
 
     hidden_size: int = setting(
@@ -171,8 +185,10 @@ class VICRegConfig(ViewsConfig):
     FINAL_RATE: ClassVar[float] = 0.001
     PAPER_VIEWS: ClassVar[str] = "VICReg used BYOL's views: both may be blurred and solarised."
     BREAKS: ClassVar[dict[str, str]] = {
-        "variance_weight": "At 0 nothing keeps the embeddings apart: they collapse to one point.",
-        "covariance_weight": "At 0 the numbers of the embedding may all say the same: the rank falls.",
+        "variance_weight": "At 0 nothing keeps the embeddings apart: on digits the spread fell to 0.18, and "
+        "neighbours got worse (65 % right instead of 92 %).",
+        "covariance_weight": "At 0 the numbers of the embedding may all say the same: on digits the "
+        "effective rank fell from 46 to 22.",
     }
 
     hidden_size: int = setting(

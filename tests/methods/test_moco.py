@@ -91,7 +91,7 @@ def test_orthogonal_and_opposite_keys_cost_what_they_should() -> None:
         found = ours(axes[:1], axes[:1], np.tile(axes[1:], (keys, 1)), tau)
         assert found == pytest.approx(expected, abs=1e-6)
     opposite = ours(axes[:1], axes[:1], np.tile(-axes[:1], (32, 1)), 0.1)
-    assert opposite == pytest.approx(made().chance()["least possible"], rel=1e-6)
+    assert opposite == pytest.approx(made(temperature=0.1).chance()["least possible"], rel=1e-6)
 
 
 @pytest.mark.parametrize("kappa", [2.0, 8.0])

@@ -93,7 +93,7 @@ class Lesson:
 @pytest.mark.parametrize(
     ("name", "settings"),
     [
-        ("simclr", {}),
+        ("simclr", {"temperature": 0.5, "learning_rate": 0.002}),
         ("moco", {"queue_size": 500, "batch_norm_splits": 1}),
         ("byol", {"second_solarise": 0.0}),
     ],
