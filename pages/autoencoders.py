@@ -6,15 +6,15 @@ from typing import Any
 
 import streamlit as st
 
-from engine.data.dataset import Dataset, open_dataset
-from engine.errors import UserError
+from engine.data.dataset import Dataset
 from engine.methods import METHODS, method_entry
 from engine.models.codes import LARGEST, SMALLEST, usual_side
 from engine.runs.recipe import Recipe
 from pages.components import store
 from pages.components.code_preview import code_preview
-from pages.components.compose import Composer, start_button
-from pages.components.forms import initial_index, put
+from pages.components.compose import Composer, choose_method, start_button
+from pages.components.forms import put
+from pages.components.picker import chosen_dataset
 from pages.components.recent import recent_runs
 from pages.components.run_view import show_run
 from pages.components.text import md
@@ -33,28 +33,16 @@ def main() -> None:
         "Squeeze each image into a few numbers, rebuild it from them, and see what was lost. No labels "
         "needed."
     )
-    dataset = chosen()
+    dataset = chosen_dataset()
     if dataset is not None:
         compose(dataset)
-
-
-def chosen() -> Dataset | None:
-    """The shell's data set; else the reason is on the page."""
-    try:
-        return open_dataset(st.query_params.get("data") or "")
-    except UserError:
-        st.info(
-            "Choose a data set in the sidebar, or add your own on the Data page.",
-            icon=":material/photo_library:",
-        )
-        return None
 
 
 def compose(dataset: Dataset) -> None:
     """The recipe on the left; what it will do to these images on the right."""
     left, right = st.columns([1, 1.6], gap="large")
     with left, st.container(border=True, key="recipe-form"):
-        kind = choose_kind()
+        kind = choose_method("Kind", KINDS, CHOSEN)
         entry = method_entry(kind)
         composer = Composer(kind, begin=_suggested(kind, dataset))
         composer.presets()
@@ -69,21 +57,6 @@ def compose(dataset: Dataset) -> None:
         if recipe is not None:
             code_preview(dataset, recipe)
         recent_runs("autoencoders")
-
-
-def choose_kind() -> str:
-    """Which of the family; each remembers its own settings."""
-    remembered = st.session_state.get(f"{CHOSEN}.kept", KINDS[0])
-    kind = st.selectbox(
-        "Kind",
-        KINDS,
-        format_func=lambda name: METHODS[name].title,
-        key=CHOSEN,
-        **initial_index(CHOSEN, remembered, KINDS),
-    )
-    st.session_state[f"{CHOSEN}.kept"] = kind
-    st.caption(METHODS[kind].line)
-    return str(kind)
 
 
 def _suggested(kind: str, dataset: Dataset) -> dict[str, Any]:

@@ -7,16 +7,16 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
-from engine.data.dataset import Dataset, open_dataset
-from engine.errors import UserError
+from engine.data.dataset import Dataset
 from engine.methods import METHODS, config_class, method_entry
 from engine.runs.recipe import Recipe
 from pages.components import store
 from pages.components.backbone import Backbone, choose_backbone, choose_weights, remember_backbone
 from pages.components.breakage import breakage
-from pages.components.compose import Composer, start_button
-from pages.components.forms import initial, initial_index, put
+from pages.components.compose import Composer, choose_method, start_button
+from pages.components.forms import initial, put
 from pages.components.loss_bench import loss_bench
+from pages.components.picker import chosen_dataset
 from pages.components.recent import recent_runs
 from pages.components.run_view import show_run
 from pages.components.text import md
@@ -41,7 +41,7 @@ def main() -> None:
     if choose_place() == "bench":
         loss_bench(finished_runs())
         return
-    dataset = chosen()
+    dataset = chosen_dataset()
     if dataset is not None:
         compose(dataset)
 
@@ -71,23 +71,11 @@ def finished_runs() -> list[tuple[str, str]]:
     return [(run.id, run.name) for run in runs if run.method in KINDS and run.state == "done"]
 
 
-def chosen() -> Dataset | None:
-    """The shell's data set; else the reason is on the page."""
-    try:
-        return open_dataset(st.query_params.get("data") or "")
-    except UserError:
-        st.info(
-            "Choose a data set in the sidebar, or add your own on the Data page.",
-            icon=":material/photo_library:",
-        )
-        return None
-
-
 def compose(dataset: Dataset) -> None:
     """The recipe on the left; the views that it draws, and what to watch for, on the right."""
     left, right = st.columns([1, 1.6], gap="large")
     with left, st.container(border=True, key="recipe-form"):
-        kind = choose_kind()
+        kind = choose_method("Method", KINDS, CHOSEN)
         config = config_class(kind)
         composer = Composer(kind, begin=config.suggested(len(dataset.indices("train")), dataset.factors))
         composer.presets()
@@ -106,21 +94,6 @@ def compose(dataset: Dataset) -> None:
         if recipe is not None:
             views_preview(dataset, recipe, composer)
         recent_runs("self-supervised")
-
-
-def choose_kind() -> str:
-    """Which of the family; each remembers its own settings."""
-    remembered = st.session_state.get(f"{CHOSEN}.kept", KINDS[0])
-    kind = st.selectbox(
-        "Method",
-        KINDS,
-        format_func=lambda name: METHODS[name].title,
-        key=CHOSEN,
-        **initial_index(CHOSEN, remembered, KINDS),
-    )
-    st.session_state[f"{CHOSEN}.kept"] = kind
-    st.caption(METHODS[kind].line)
-    return str(kind)
 
 
 def usual_side(dataset: Dataset, backbone: Backbone) -> int:

@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from pydantic import model_validator
 
 from engine.methods.config import Scalar, setting
-from engine.methods.self_supervised_config import CIFAR_COLOURS, CIFAR_NOTE, ViewsConfig
+from engine.methods.self_supervised_config import CIFAR_COLOURS, CIFAR_NOTE, CIFAR_RECIPE, ViewsConfig
 
 
 class SimCLRConfig(ViewsConfig):
@@ -29,9 +29,7 @@ class SimCLRConfig(ViewsConfig):
             "output_size": 128,
         },
     }
-    PRESET_RECIPES: ClassVar[dict[str, dict[str, Scalar]]] = {
-        "CIFAR-10 (GPU)": {"image_size": 32, "backbone": "random:resnet18-small"}
-    }
+    PRESET_RECIPES: ClassVar[dict[str, dict[str, Scalar]]] = {"CIFAR-10 (GPU)": CIFAR_RECIPE}
     PRESET_NOTES: ClassVar[dict[str, str]] = {"CIFAR-10 (GPU)": CIFAR_NOTE}
     PAPER_VIEWS: ClassVar[str] = (
         "SimCLR drew both views alike: crops of 8 to 100 % of the area, mirroring, strong colour jitter, "
@@ -94,9 +92,7 @@ class MoCoConfig(ViewsConfig):
             "output_size": 128,
         },
     }
-    PRESET_RECIPES: ClassVar[dict[str, dict[str, Scalar]]] = {
-        "CIFAR-10 (GPU)": {"image_size": 32, "backbone": "random:resnet18-small"}
-    }
+    PRESET_RECIPES: ClassVar[dict[str, dict[str, Scalar]]] = {"CIFAR-10 (GPU)": CIFAR_RECIPE}
     PRESET_NOTES: ClassVar[dict[str, str]] = {
         "MoCo v1": "Head, temperature and colours of the first paper; queue and schedule stay ours.",
         "MoCo v2": "Head, temperature and views of the second version; queue and schedule stay ours.",

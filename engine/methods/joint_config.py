@@ -5,7 +5,14 @@ from __future__ import annotations
 from typing import ClassVar, Literal
 
 from engine.methods.config import Scalar, setting
-from engine.methods.self_supervised_config import BREAK, CIFAR_COLOURS, CIFAR_NOTE, VIEWS, ViewsConfig
+from engine.methods.self_supervised_config import (
+    BREAK,
+    CIFAR_COLOURS,
+    CIFAR_NOTE,
+    CIFAR_RECIPE,
+    VIEWS,
+    ViewsConfig,
+)
 
 
 class PairConfig(ViewsConfig):
@@ -51,9 +58,7 @@ class BYOLConfig(PairConfig):
             "output_size": 256,
         },
     }
-    PRESET_RECIPES: ClassVar[dict[str, dict[str, Scalar]]] = {
-        "CIFAR-10 (GPU)": {"image_size": 32, "backbone": "random:resnet18-small"}
-    }
+    PRESET_RECIPES: ClassVar[dict[str, dict[str, Scalar]]] = {"CIFAR-10 (GPU)": CIFAR_RECIPE}
     PRESET_NOTES: ClassVar[dict[str, str]] = {
         "Views of the paper": "Blur and solarisation as at 224 px; on small images they cost more than they "
         "teach.",
@@ -141,9 +146,7 @@ class SimSiamConfig(PairConfig):
             "output_size": 2048,
         },
     }
-    PRESET_RECIPES: ClassVar[dict[str, dict[str, Scalar]]] = {
-        "CIFAR-10 (GPU)": {"image_size": 32, "backbone": "random:resnet18-small"}
-    }
+    PRESET_RECIPES: ClassVar[dict[str, dict[str, Scalar]]] = {"CIFAR-10 (GPU)": CIFAR_RECIPE}
     PRESET_NOTES: ClassVar[dict[str, str]] = {"CIFAR-10 (GPU)": CIFAR_NOTE}
     PAPER_VIEWS: ClassVar[str] = (
         "SimSiam used the views of MoCo v2: crops of 20 to 100 % of the area, colour jitter, grey, blur and "

@@ -34,6 +34,7 @@ NUISANCE_VIEWS: dict[str, dict[str, Scalar]] = {
     "light": {"brightness": 0.8},
     "scale": {"crop_min": 0.4},
 }
+CIFAR_RECIPE: dict[str, Scalar] = {"image_size": 32, "backbone": "random:resnet18-small"}
 CIFAR_NOTE = (
     "The published CIFAR-10 settings with ResNet-18 and a 3×3 first layer: made for a graphics card, days on "
     "two cores."

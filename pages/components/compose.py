@@ -10,11 +10,11 @@ import streamlit as st
 
 from engine.data.dataset import Dataset
 from engine.errors import UserError
-from engine.methods import config_class, parse_config
+from engine.methods import METHODS, config_class, parse_config
 from engine.runs.recipe import VERSION, Recipe
 from pages.components import store
 from pages.components.estimate import show_estimate
-from pages.components.forms import ConfigForm, Setting, initial, problem, put
+from pages.components.forms import ConfigForm, Setting, initial, initial_index, problem, put
 from pages.components.text import ago, md
 
 SEED_HELP = "Decides every random choice; the same seed repeats the run."
@@ -177,6 +177,21 @@ def start_button(recipe: Recipe | None, composer: Composer, name: str) -> None:
     )
     if pressed and recipe is not None:
         begin(recipe, name)
+
+
+def choose_method(label: str, kinds: list[str], key: str) -> str:
+    """Which method of a family, with its line; each remembers its own settings under `key`."""
+    remembered = st.session_state.get(f"{key}.kept", kinds[0])
+    kind = st.selectbox(
+        label,
+        kinds,
+        format_func=lambda name: METHODS[name].title,
+        key=key,
+        **initial_index(key, remembered, kinds),
+    )
+    st.session_state[f"{key}.kept"] = kind
+    st.caption(METHODS[kind].line)
+    return str(kind)
 
 
 def begin(recipe: Recipe, name: str) -> None:

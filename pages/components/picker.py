@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.data.dataset import DatasetSummary, list_datasets
+from engine.data.dataset import Dataset, DatasetSummary, list_datasets, open_dataset
+from engine.errors import UserError
 from pages.components.text import count_text
 
 PARAMETER = "data"
@@ -53,6 +54,18 @@ def remember(dataset: str) -> None:
 def chosen_id() -> str | None:
     """The id of the chosen set; None while there is no set at all."""
     return st.query_params.get(PARAMETER)
+
+
+def chosen_dataset() -> Dataset | None:
+    """The chosen set, opened; where there is none the page says what to do."""
+    try:
+        return open_dataset(chosen_id() or "")
+    except UserError:
+        st.info(
+            "Choose a data set in the sidebar, or add your own on the Data page.",
+            icon=":material/photo_library:",
+        )
+        return None
 
 
 def labels(sets: dict[str, DatasetSummary]) -> dict[str, str]:
