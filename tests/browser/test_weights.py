@@ -113,7 +113,7 @@ def hand_over(watched: Any, path: Path) -> None:
     button = watched.page.get_by_role("button", name=re.compile("Choose a file"))
     button.wait_for(timeout=60_000)
     with watched.page.expect_file_chooser() as chooser:
-        button.click()
+        button.press("Enter")  # a mouse press would be lost while the expander around it still opens
     chooser.value.set_files(path)
 
 
