@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
-from pydantic import ValidationError
-
 from engine.errors import UserError
+from engine.fields import checked, load
 
 if TYPE_CHECKING:
     from engine.methods.config import TrainingConfig
@@ -182,12 +180,12 @@ def method_entry(name: str) -> MethodEntry:
 
 def config_class(name: str) -> type[TrainingConfig]:
     """The config class of a method; imports no torch."""
-    return _load(method_entry(name).config)
+    return load(method_entry(name).config)
 
 
 def method_class(name: str) -> type[Method]:
     """The method itself; imports torch."""
-    return _load(method_entry(name).method)
+    return load(method_entry(name).method)
 
 
 def parse_config(name: str, values: Mapping[str, Any]) -> TrainingConfig:
@@ -196,44 +194,4 @@ def parse_config(name: str, values: Mapping[str, Any]) -> TrainingConfig:
     Raises:
         UserError: Names the field, its value and what would be accepted.
     """
-    cls = config_class(name)
-    try:
-        return cls(**{str(key): value for key, value in values.items()})
-    except ValidationError as error:
-        raise UserError(_sentence(cls, error)) from None
-
-
-def _sentence(cls: type[TrainingConfig], error: ValidationError) -> str:
-    """The first problem in words: field, value, bounds."""
-    problem = error.errors(include_url=False)[0]
-    field = ".".join(str(part) for part in problem["loc"]) or "config"
-    if problem["type"] == "extra_forbidden":
-        return f"There is no setting '{field[:40]}'; known are: {', '.join(cls.model_fields)}."
-    if problem["type"] == "value_error":  # a check across fields, already a sentence
-        return str(problem["ctx"]["error"])
-    value = repr(problem["input"])[:40]
-    return f"{field[:40]} must be {_accepted(cls, field)}, got {value}."
-
-
-def _accepted(cls: type[TrainingConfig], field: str) -> str:
-    schema = cls.model_json_schema()["properties"].get(field, {})
-    if "enum" in schema:
-        return "one of " + ", ".join(str(choice) for choice in schema["enum"])
-    kind = {"integer": "a whole number", "number": "a number", "boolean": "true or false"}
-    words = kind.get(schema.get("type", ""), "text")
-    bounds = [
-        f"{phrase} {schema[key]:g}"
-        for key, phrase in (
-            ("minimum", "at least"),
-            ("exclusiveMinimum", "above"),
-            ("maximum", "at most"),
-            ("exclusiveMaximum", "below"),
-        )
-        if key in schema
-    ]
-    return " ".join([words, " and ".join(bounds)]).strip()
-
-
-def _load(place: str) -> Any:
-    module, _, name = place.partition(":")
-    return getattr(import_module(module), name)
+    return checked(config_class(name), values)

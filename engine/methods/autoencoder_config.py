@@ -8,7 +8,8 @@ from typing import ClassVar, Literal
 from pydantic import model_validator
 
 from engine.errors import UserError
-from engine.methods.config import Scalar, TrainingConfig, setting
+from engine.fields import Scalar, setting
+from engine.methods.config import TrainingConfig
 from engine.models.codes import LARGEST, SMALLEST
 
 TUTORIAL: dict[str, Scalar] = {

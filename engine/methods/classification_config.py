@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from engine.methods.config import Scalar, TrainingConfig, setting
+from engine.fields import Scalar, setting
+from engine.methods.config import TrainingConfig
 
 # Names of the augmentation recipes in engine/data/augment.py.
 Augment = Literal["none", "light", "standard", "strong"]

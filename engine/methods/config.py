@@ -3,26 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict
 
-Scalar = bool | int | float | str
-
-
-def setting(default: Scalar, help: str, *, more: bool = False, **extra: Any) -> Any:
-    """A config field: default, one plain sentence of help, bounds (`ge`, `le`, `gt`, `lt`), form hints.
-
-    Args:
-        default: Value when nothing is said.
-        help: One sentence shown under the field on the page and in the command line's help.
-        more: The form keeps the field folded away under "More".
-        **extra: Bounds go to pydantic; `title`, `unit`, `step`, `labels` (choice -> words), `group` (the fold
-            that the field lies in) and `off` (the value that switches it off) go to the form.
-    """
-    bounds = {key: extra.pop(key) for key in ("ge", "le", "gt", "lt") if key in extra}
-    title = extra.pop("title", None)
-    return Field(default, description=help, title=title, json_schema_extra={"more": more, **extra}, **bounds)
+from engine.fields import Scalar, setting
 
 
 class TrainingConfig(BaseModel):

@@ -7,7 +7,7 @@ from typing import ClassVar, Literal
 
 from pydantic import model_validator
 
-from engine.methods.config import Scalar, setting
+from engine.fields import Scalar, setting
 from engine.methods.self_supervised_config import CIFAR_COLOURS, CIFAR_NOTE, CIFAR_RECIPE, ViewsConfig
 
 

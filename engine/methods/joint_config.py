@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar, Literal
 
-from engine.methods.config import Scalar, setting
+from engine.fields import Scalar, setting
 from engine.methods.self_supervised_config import (
     BREAK,
     CIFAR_COLOURS,

@@ -9,7 +9,8 @@ import math
 from collections.abc import Collection
 from typing import ClassVar, Literal
 
-from engine.methods.config import Scalar, TrainingConfig, setting
+from engine.fields import Scalar, setting
+from engine.methods.config import TrainingConfig
 
 VIEWS = "Views"  # groups of the form
 BREAK = "Break it on purpose"
