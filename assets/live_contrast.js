@@ -1,4 +1,4 @@
-// What a self-supervised run sees: how similar the views of the pinned images are, and the age of queued keys.
+// What a self-supervised run sees: how similar the views of the last batch are, and the age of queued keys.
 
 const cell = (className, style) => { const element = document.createElement("i"); element.className = className; Object.assign(element.style, style); return element; };
 
@@ -12,7 +12,7 @@ const similarityMatrix = (matrix) => {
   const thumb = (i) => { const image = document.createElement("img"); image.src = images[i]; image.alt = name(i); image.title = name(i); return image; };
   const note = document.createElement("div");
   note.className = "rl-note";
-  const rest = "Similarity of z for every two views, from −1 (blue) to 1 (red); outlined: two views of one image.";
+  const rest = "Similarity of z for every two views of the first images of the last batch, from −1 (blue) to 1 (red); outlined: two views of one image.";
   note.textContent = rest;
   box.append(cell("", {}), ...values.map((_, i) => thumb(i)));
   values.forEach((row, i) => {

@@ -30,7 +30,7 @@ class BarlowTwins(SelfSupervised):
         widths = (self.backbone.width, config.hidden_size, config.hidden_size, config.output_size)
         return dense_head(widths, config.norm, last_bias=False)
 
-    def training_step(self, batch: Batch) -> StepResult:
+    def compare(self, batch: Batch) -> StepResult:
         first, second = (self.project(view) for view in batch.views)
         on_diagonal, off_diagonal = barlow_terms(first, second)
         loss = on_diagonal + self.config.redundancy_weight * off_diagonal

@@ -54,7 +54,7 @@ class BYOL(SelfSupervised):
             return base
         return cosine_momentum(base, int(self.step), self.total_steps)
 
-    def training_step(self, batch: Batch) -> StepResult:
+    def compare(self, batch: Batch) -> StepResult:
         online = [self.project(view) for view in batch.views]
         predicted = [self.predictor(z).float() for z in online]
         targets = self._targets(batch.views) if self.config.stop_gradient else online

@@ -39,12 +39,12 @@ class InstanceDiscrimination(SelfSupervised):
         """One dense layer."""
         return dense_head((self.backbone.width, self.config.output_size))
 
-    def training_step(self, batch: Batch) -> StepResult:
+    def compare(self, batch: Batch) -> StepResult:
         assert batch.rows is not None, "the bank knows images by their place in the training split"
         rows = batch.rows.to(self.bank.device)
         z = F.normalize(self.project(batch.views[0]), dim=1)
         self._seen = (rows, z.detach())
-        return StepResult(instance_loss(z, self.bank.clone(), rows, self.config.temperature))
+        return StepResult(instance_loss(z, self.bank, rows, self.config.temperature))
 
     @torch.no_grad()
     def after_step(self) -> None:

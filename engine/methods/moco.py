@@ -71,7 +71,7 @@ class MoCo(SelfSupervised):
         norm = "none" if config.norm == "batch" and config.head != "mlp_norm" else config.norm
         return dense_head((self.backbone.width, *hidden, config.output_size), norm)
 
-    def training_step(self, batch: Batch) -> StepResult:
+    def compare(self, batch: Batch) -> StepResult:
         first, second = batch.views
         self._follow()
         self._fresh = [self._keys(second)]
@@ -82,8 +82,7 @@ class MoCo(SelfSupervised):
         return StepResult(loss)
 
     def _loss(self, images: Tensor, keys: Tensor) -> Tensor:
-        # the clone keeps a later enqueue from changing what backward needs
-        return info_nce(self.project(images), keys, self.queue.keys.clone(), self.config.temperature)
+        return info_nce(self.project(images), keys, self.queue.keys, self.config.temperature)
 
     @torch.no_grad()
     def _follow(self) -> None:

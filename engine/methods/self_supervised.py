@@ -68,6 +68,7 @@ class SelfSupervised(Method):
         super().__init__(backbone, config, task)
         self.projection_head = self.build_head()
         self.register_buffer("step", torch.zeros((), dtype=torch.long))  # taken so far
+        self._last: tuple[Tensor, ...] = ()  # a few views of the batch that was learned from last
 
     @classmethod
     def backbone_name(cls, given: str | None, config: Any, task: Task) -> str:
@@ -105,6 +106,19 @@ class SelfSupervised(Method):
     def project(self, images: Tensor) -> Tensor:
         """(N, 3, H, W) -> (N, D) embeddings in 32 bits; the losses need their precision."""
         return self.projection_head(self.backbone(images)).float()
+
+    def training_step(self, batch: Batch) -> StepResult:
+        """The loss of `compare`; a few of its views are kept to be looked at."""
+        self._last = tuple(view[:PAIRS].detach() for view in batch.views)
+        return self.compare(batch)
+
+    def compare(self, batch: Batch) -> StepResult:
+        """What the views of one batch cost; every method has its own.
+
+        Args:
+            batch: With one or two views of (N, 3, H, W).
+        """
+        raise NotImplementedError
 
     def after_step(self) -> None:
         self.step += 1
@@ -147,17 +161,21 @@ class SelfSupervised(Method):
 
     @torch.no_grad()
     def frame(self, batch: Batch, views: Callable[[], tuple[Tensor, ...]]) -> dict[str, np.ndarray]:
-        """Views of a few pinned images, how similar all of them are to each other, and what moves along."""
-        shown = [view[:PAIRS] for view in views()]
-        embedded = [F.normalize(self.project(view), dim=1) for view in shown]
-        z = torch.cat(embedded)  # (V · p, D)
+        """Views of a few pinned images with their similarity, and the same of the last batch."""
+        pictures, similarity = self._compared([view[:PAIRS] for view in views()])
+        found = {"view": pictures, "similarity": similarity}
+        if self._last:
+            found["batch_view"], found["batch_similarity"] = self._compared(self._last)
+        return found
+
+    def _compared(self, shown: Sequence[Tensor]) -> tuple[np.ndarray, np.ndarray]:
+        """(p, V, H, W, 3) pictures of V views, and the (V · p, V · p) cosines of their embeddings."""
+        z = torch.cat([F.normalize(self.project(view), dim=1) for view in shown])
         if shown[0].shape[-1] > LARGEST:
             shown = [F.interpolate(view, (LARGEST, LARGEST), mode="area") for view in shown]
-        pictures = torch.stack(shown, dim=1).float().clamp(0, 1)  # (p, V, 3, H, W)
-        return {
-            "view": (pictures * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu().numpy(),
-            "similarity": (z @ z.T).cpu().numpy().astype(np.float16),
-        }
+        pictures = torch.stack(list(shown), dim=1).float().clamp(0, 1)  # (p, V, 3, H, W)
+        views = (pictures * 255).round().to(torch.uint8).permute(0, 1, 3, 4, 2).cpu().numpy()
+        return views, (z @ z.T).cpu().numpy().astype(np.float16)
 
     def layers(self) -> list[dict[str, Any]]:
         """Encoder and head; the head is thrown away at the end."""

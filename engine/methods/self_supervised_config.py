@@ -14,6 +14,7 @@ from engine.methods.config import TrainingConfig
 
 VIEWS = "Views"  # groups of the form
 BREAK = "Break it on purpose"
+OPTIMIZERS = {"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "lars": "LARS (large batches)"}
 NORMS = {"batch": "BatchNorm", "group": "GroupNorm + standardised weights", "none": "None"}
 # 32 px, as the CIFAR experiments of the papers' own repositories: colours at half strength, no blur
 CIFAR_COLOURS: dict[str, Scalar] = {
@@ -33,7 +34,7 @@ NUISANCE_VIEWS: dict[str, dict[str, Scalar]] = {
     "rotation": {"rotation": 180.0},
     "hue": {"jitter": 1.0, "hue": 0.5, "saturation": 0.8, "grayscale": 0.5},
     "light": {"brightness": 0.8},
-    "scale": {"crop_min": 0.4},
+    "scale": {"crop_min": 0.25},
 }
 CIFAR_RECIPE: dict[str, Scalar] = {"image_size": 32, "backbone": "random:resnet18-small"}
 CIFAR_NOTE = (
@@ -68,7 +69,7 @@ class ViewsConfig(TrainingConfig):
         "adam",
         "The rule that turns gradients into steps.",
         more=True,
-        labels={"sgd": "SGD", "adam": "Adam", "adamw": "AdamW", "lars": "LARS (large batches)"},
+        labels=OPTIMIZERS,
     )
     schedule: Literal["constant", "cosine", "step"] = setting(
         "cosine",

@@ -24,7 +24,7 @@ class SimCLR(SelfSupervised):
 
     Config: ClassVar[type[ViewsConfig]] = SimCLRConfig
 
-    def training_step(self, batch: Batch) -> StepResult:
+    def compare(self, batch: Batch) -> StepResult:
         z = self.project(torch.cat(batch.views))  # (2N, D), one forward pass, as both views are drawn alike
         return StepResult(nt_xent(z, self.config.temperature))
 

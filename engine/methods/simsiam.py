@@ -37,7 +37,7 @@ class SimSiam(SelfSupervised):
         widths = (self.backbone.width, config.hidden_size, config.hidden_size, config.output_size)
         return dense_head(widths, config.norm, last_bias=config.norm != "batch", last_norm=True)
 
-    def training_step(self, batch: Batch) -> StepResult:
+    def compare(self, batch: Batch) -> StepResult:
         z = [self.project(view) for view in batch.views]
         p = [self.predictor(each).float() for each in z]
         targets = [each.detach() for each in z] if self.config.stop_gradient else z

@@ -32,7 +32,7 @@ class VICReg(SelfSupervised):
         widths = (self.backbone.width, config.hidden_size, config.hidden_size, config.output_size)
         return dense_head(widths, config.norm, last_bias=False)
 
-    def training_step(self, batch: Batch) -> StepResult:
+    def compare(self, batch: Batch) -> StepResult:
         config = self.config
         first, second = (self.project(view) for view in batch.views)
         invariance, variance, covariance = vicreg_terms(first, second)

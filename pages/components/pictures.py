@@ -83,7 +83,7 @@ QUEUE_SLOTS = 64
 
 
 def contrast(dataset: Dataset, frame: Frame) -> dict[str, Any]:
-    """Two views of each pinned image, how similar every two of them are, and the age of queued keys."""
+    """Two views of each pinned image, how similar those of the last batch are, and the age of queued keys."""
     views, similarity = frame["view"], frame["similarity"].astype(np.float32)
     pairs = len(views)
     items = []
@@ -107,15 +107,21 @@ def contrast(dataset: Dataset, frame: Frame) -> dict[str, Any]:
         "filters": [],
         "wide": True,
         "items": items,
-        "matrix": {
-            "values": similarity.round(3).tolist(),
-            "images": [picture_url(views[i % pairs, i // pairs]) for i in range(len(similarity))],
-            "pairs": pairs,
-        },
+        "matrix": _matrix(frame.get("batch_view", views), frame.get("batch_similarity", similarity)),
     }
     if "queue_age" in frame:
         found["queue"] = _queue(frame["queue_age"])
     return found
+
+
+def _matrix(views: np.ndarray, similarity: np.ndarray) -> dict[str, Any]:
+    """Every two views of (p, V, H, W, 3); rows i and i + p of the similarity are the views of one image."""
+    pairs = len(views)
+    return {
+        "values": similarity.astype(np.float32).round(3).tolist(),
+        "images": [picture_url(views[i % pairs, i // pairs]) for i in range(len(similarity))],
+        "pairs": pairs,
+    }
 
 
 def _queue(age: np.ndarray) -> dict[str, Any]:

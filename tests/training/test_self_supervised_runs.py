@@ -90,9 +90,13 @@ def test_a_run_with_labels_is_judged_by_its_representation(workspace: Path, tmp_
     assert results["study"]["split"] == "test" and spaces["feature"]["knn"]["n"] == 6
     frame = RunStore().frame(run, 2)
     assert frame["view"].shape == (8, 2, 16, 16, 3) and frame["view"].dtype == np.uint8
-    similarity = frame["similarity"].astype(float)
-    assert similarity.shape == (16, 16) and np.diag(similarity) == pytest.approx(np.ones(16), abs=1e-2)
-    assert similarity == pytest.approx(similarity.T, abs=1e-3)
+    for name in ("similarity", "batch_similarity"):  # of the pinned images, and of the last batch
+        similarity = frame[name].astype(float)
+        assert similarity.shape == (16, 16) and np.diag(similarity) == pytest.approx(np.ones(16), abs=1e-2)
+        assert similarity == pytest.approx(similarity.T, abs=1e-3)
+    assert frame["batch_view"].shape == (8, 2, 16, 16, 3)
+    assert not np.array_equal(frame["batch_view"], RunStore().frame(run, 1)["batch_view"])
+    assert np.array_equal(frame["view"], RunStore().frame(run, 1)["view"])
     found = RunStore().predictions(run)
     assert found["feature"].shape == (38, 128) and found["embedding"].shape == (38, 16)
 
