@@ -57,7 +57,7 @@ class Points:
             x = x.astype(np.float64)
             lengths = np.linalg.norm(x, axis=1, keepdims=True)
             x = x / np.where(lengths > 0, lengths, 1)
-        self.x = np.array(x, np.float32, order="C")
+        self.x = np.array(x, np.float32, order="C") + np.float32(0)  # -0 becomes 0: copies are told by bytes
         self.x.flags.writeable = False
         self.metric = metric
         if not float(np.ptp(self.x, axis=0).max()) > 0:
@@ -78,8 +78,39 @@ class Points:
     @cached_property
     def distinct(self) -> np.ndarray:
         """(m,) rows, ascending, one for each different point."""
-        rows = np.ascontiguousarray(self.x).view(np.dtype((np.void, self.x.itemsize * self.width))).ravel()
-        return np.sort(np.unique(rows, return_index=True)[1])
+        return self._first_and_like[0]
+
+    @cached_property
+    def _first_and_like(self) -> tuple[np.ndarray, np.ndarray]:
+        """The first row of each different point, ascending, and (n,) which of them each point is."""
+        rows = self.x.view(np.dtype((np.void, self.x.itemsize * self.width))).ravel()
+        _, first, like = np.unique(rows, return_index=True, return_inverse=True)
+        order = np.argsort(first)
+        place = np.empty(len(order), np.int64)
+        place[order] = np.arange(len(order))
+        return first[order], place[like]
+
+    def without_copies(self) -> tuple[Points, np.ndarray]:
+        """The different points, and (n,) where among them each point is found: `rows[back]` repeats copies.
+
+        Raises:
+            UserError: Too few points are different.
+        """
+        return self._different, self._first_and_like[1]
+
+    @cached_property
+    def _different(self) -> Points:
+        first = self.distinct
+        if len(first) == len(self):
+            return self
+        if len(first) < LEAST:
+            raise UserError(
+                f"Only {len(first)} of {len(self):,} points are different, and a map needs {LEAST}: choose "
+                "other images or another encoder."
+            )
+        different = Points(self.x[first])
+        different.metric = self.metric  # scaled already
+        return different
 
     def graph(self, k: int) -> Neighbours:
         """The exact k nearest other points of every point; computed once for the largest k asked for.
@@ -93,43 +124,69 @@ class Points:
         return Neighbours(self._known.index[:, :k], self._known.distance[:, :k])
 
 
+def neighbours_within(wanted: int, n: int) -> tuple[int, tuple[str, ...]]:
+    """As many neighbours as n points have, and a note where that is fewer than wanted."""
+    if wanted < n:
+        return wanted, ()
+    return n - 1, (f"{n} different points have {n - 1} neighbours each, not {wanted}.",)
+
+
 def exact_neighbours(x: np.ndarray, k: int) -> Neighbours:
-    """The k nearest other rows of every row, ties to the lower row.
+    """The k nearest other rows of every row, nearest first.
 
     Args:
         x: (n, d) float32.
         k: 1 to n - 1.
     """
     if x.shape[1] <= KD_TREE_WIDTH:
-        return _by_tree(x, k)
-    return _by_all(x, k)
+        return _others_by_tree(x, k)
+    return _by_all(x, x, k, others=True)
 
 
-def _by_tree(x: np.ndarray, k: int) -> Neighbours:
+def nearest_of(bank: np.ndarray, x: np.ndarray, k: int) -> Neighbours:
+    """The k rows of a bank nearest to every row of x, nearest first.
+
+    Args:
+        bank: (n, d) float32.
+        x: (m, d) float32.
+        k: 1 to n.
+
+    Returns:
+        (m, k) rows of the bank and distances.
+    """
+    if x.shape[1] > KD_TREE_WIDTH:
+        return _by_all(x, bank, k, others=False)
     from scipy.spatial import cKDTree
 
-    distance, index = cKDTree(x).query(x, k + 1, workers=-1)
-    own = index == np.arange(len(x))[:, None]
+    distance, index = cKDTree(bank).query(x, np.arange(1, k + 1), workers=-1)
+    return Neighbours(index.astype(np.int64), distance.astype(np.float32))
+
+
+def _others_by_tree(x: np.ndarray, k: int) -> Neighbours:
+    found = nearest_of(x, x, k + 1)
+    own = found.index == np.arange(len(x))[:, None]
     own[~own.any(1), -1] = True  # among many copies of itself a point may not be listed
-    keep = ~own
     shape = (len(x), k)
-    return Neighbours(index[keep].reshape(shape).astype(np.int64), distance[keep].reshape(shape).astype("f4"))
+    return Neighbours(found.index[~own].reshape(shape), found.distance[~own].reshape(shape))
 
 
-def _by_all(x: np.ndarray, k: int) -> Neighbours:
-    """Compare all with all in float32, then measure the candidates exactly."""
-    middle = (x - x.mean(0, dtype=np.float64)).astype(np.float32)
-    halves = np.einsum("nd,nd->n", middle, middle) / 2
-    n, more = len(x), min(k + 4, len(x) - 1)
-    index, distance = np.empty((n, k), np.int64), np.empty((n, k), np.float32)
-    size = max(1, min(n, CHUNK_CELLS // n))
-    for start in range(0, n, size):
-        rows = np.arange(start, min(start + size, n))
-        far = halves - middle[rows] @ middle.T  # half the squared distance, less the row's own part
-        far[np.arange(len(rows)), rows] = np.inf
+def _by_all(x: np.ndarray, bank: np.ndarray, k: int, others: bool) -> Neighbours:
+    """Compare all with all in float32, then measure the candidates exactly; ties go to the lower row."""
+    mean = bank.mean(0, dtype=np.float64)
+    x, bank = (x - mean).astype(np.float32), (bank - mean).astype(np.float32)
+    halves = np.einsum("nd,nd->n", bank, bank) / 2
+    m, n = len(x), len(bank)
+    more = min(k + 4, n - int(others))
+    index, distance = np.empty((m, k), np.int64), np.empty((m, k), np.float32)
+    size = max(1, min(m, CHUNK_CELLS // n))
+    for start in range(0, m, size):
+        rows = np.arange(start, min(start + size, m))
+        far = halves - x[rows] @ bank.T  # half the squared distance, less the row's own part
+        if others:
+            far[np.arange(len(rows)), rows] = np.inf
         near = np.argpartition(far, more - 1, axis=1)[:, :more]
         near.sort(axis=1)
-        apart = middle[near] - middle[rows][:, None]
+        apart = bank[near] - x[rows][:, None]
         exact = np.sqrt(np.einsum("nkd,nkd->nk", apart, apart, dtype=np.float64))
         order = np.argsort(exact, axis=1, kind="stable")[:, :k]
         index[rows] = np.take_along_axis(near, order, 1)
