@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from engine.cli.output import Commands, command, print_fields, print_json, say, size
-from engine.cli.watch import follow, report
+from engine.cli.watch import Report, follow, report_end
 from engine.errors import UserError
 
 if TYPE_CHECKING:
@@ -72,7 +72,7 @@ def make(args: argparse.Namespace) -> Recipe:
         len(dataset.indices("train")), dataset.factors
     )
     config = {**begin, **_preset(method, args.preset)}
-    config.update(_settings(args.set))
+    config.update(read_settings(args.set))
     extras = getattr(config_class(method), "PRESET_RECIPES", {}).get(args.preset, {})
     if not args.data and fields.get("fingerprint") not in ("", dataset.fingerprint):
         raise UserError(
@@ -125,7 +125,7 @@ def _preset(method: str, name: str | None) -> dict[str, Any]:
     return dict(presets[name])
 
 
-def _settings(pairs: list[str]) -> dict[str, Any]:
+def read_settings(pairs: list[str]) -> dict[str, Any]:
     """KEY=VALUE words as settings: numbers, true, false and null as such, everything else as text."""
     found = {}
     for pair in pairs:
@@ -148,13 +148,24 @@ def _size_for(backbone: str) -> int:
 
 
 def train(args: argparse.Namespace) -> int:
+    return carry_out(make(args), args)
+
+
+def carry_out(recipe: Recipe, args: argparse.Namespace, report: Report = report_end) -> int:
+    """Find the run of a recipe or make it, follow it to its end, report it; gives the exit code.
+
+    Args:
+        recipe: What to do.
+        args: With `again`, `name`, `detach` and `json`.
+        report: Tells how it ended.
+    """
     from engine.runs.executors import executor
     from engine.runs.layout import DONE
     from engine.runs.store import RunStore
 
-    recipe, store = make(args), RunStore()
+    store = RunStore()
     if not args.again and (known := store.find(recipe.digest(), frozenset({DONE}))):
-        say(f"This recipe has been run before; here is that run. --again trains it anew ({known}).")
+        say(f"This recipe has been run before; here is that run. --again runs it anew ({known}).")
         return report(store, known, args.json)
     run, created = store.create_once(recipe, args.name or usual_name(recipe))
     if not created:
@@ -166,18 +177,24 @@ def train(args: argparse.Namespace) -> int:
         else:
             print(f"{run} is {store.get(run).state}: python -m engine runs watch {run}")
         return 0
-    return follow(store, run, args.json, stop_on_interrupt=created)
+    return follow(store, run, args.json, created, report)
 
 
 def usual_name(recipe: Recipe) -> str:
     """What a run is called where nobody says: backbone, what learns, and the data set's own name."""
+    from engine.data.vectors import vectors_id, vectors_info
     from engine.methods import method_entry
     from engine.models.backbones import backbone_info
-    from engine.models.encoder import encoder_arch
+    from engine.models.encoder import PIXELS, encoder_arch
     from engine.runs.summary import data_name
 
     entry = method_entry(recipe.method)
-    backbone = backbone_info(encoder_arch(recipe.backbone)).title if recipe.backbone else entry.title
+    if recipe.backbone == PIXELS:
+        backbone = "Raw pixels"
+    elif vectors := vectors_id(recipe.backbone or ""):
+        backbone = vectors_info(vectors).name
+    else:
+        backbone = backbone_info(encoder_arch(recipe.backbone)).title if recipe.backbone else entry.title
     mode = str(recipe.config.get("mode") or "").replace("_", " ")
     return " · ".join(part for part in (backbone, mode, data_name(recipe.dataset)) if part)
 

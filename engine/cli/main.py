@@ -9,7 +9,7 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from engine.cli import data, export, learn, probe, registry, runs, weights
+from engine.cli import data, export, learn, probe, project, registry, runs, vectors, weights
 from engine.cli.output import say
 from engine.errors import UserError
 
@@ -31,7 +31,7 @@ def build_parser() -> Parser:
     """All commands with their help."""
     parser = Parser(prog="python -m engine", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for group in (data, registry, weights, learn, runs, probe, export):
+    for group in (data, registry, weights, vectors, learn, runs, probe, project, export):
         group.add(commands)
     return parser
 

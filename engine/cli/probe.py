@@ -8,16 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 from engine.cli.output import Commands, ProgressLine, command, print_json, print_table
 from engine.errors import UserError
+from engine.models.encoder import PIXELS
 
 if TYPE_CHECKING:
     import numpy as np
 
     from engine.data.dataset import Dataset
 
-PIXELS = "pixels"
 KINDS = ("knn", "linear")
-BASELINE_SIDE = 32  # pixels say little more at a larger side, and cost much
-MOST_BYTES = 2**30  # of pixels as features
 SEED = 0  # of random weights, and of the images that choose the linear probe's penalty
 
 
@@ -39,12 +37,13 @@ def add(commands: Commands) -> None:
 
 def probe(args: argparse.Namespace) -> None:
     from engine.cli.data import find_set
+    from engine.evaluation.encoding import PIXELS_SIDE, usual_side
     from engine.models.encoder import encoder_arch
 
     name = args.encoder
     arch = None if name == PIXELS else encoder_arch(name)  # a wrong name is told before anything is drawn
     dataset = find_set(args.data)
-    size = args.image_size or _usual_size(name, dataset)
+    size = args.image_size or usual_side(name, dataset)
     if arch is not None:
         from engine.models.encoder import check_encoder
 
@@ -52,7 +51,7 @@ def probe(args: argparse.Namespace) -> None:
     split, train, other = _parts(dataset)
     line = ProgressLine()
     found: dict[str, dict[str, Any] | None] = {}
-    small = size if arch is None else min(size, BASELINE_SIDE)
+    small = size if arch is None else min(size, PIXELS_SIDE)
     random = None if arch is None else f"random:{arch}"
     try:
         for which, side in {name: size, PIXELS: small, random: size}.items():
@@ -65,20 +64,6 @@ def probe(args: argparse.Namespace) -> None:
     answer = {"encoder": name, "data": dataset.id, "kind": args.kind, "split": split, "seed": SEED}
     baselines = {PIXELS: found[PIXELS], "random": None if random is None else found[random]}
     _tell({**answer, **(found[name] or {}), "baselines": baselines}, args.json)
-
-
-def _usual_size(name: str, dataset: Dataset) -> int:
-    """The side a run was trained at, an architecture was made for, or the images have."""
-    from engine.models.backbones import backbone_info
-    from engine.models.codes import usual_side
-    from engine.models.encoder import encoder_arch, parse_encoder
-    from engine.runs.store import RunStore
-
-    if name == PIXELS:
-        return min(BASELINE_SIDE, usual_side(dataset.sizes))
-    parsed = parse_encoder(name)
-    trained = RunStore().encoder_info(parsed.value).get("image_size") if parsed.kind == "run" else None
-    return int(trained or backbone_info(encoder_arch(name)).default_size)
 
 
 def _parts(dataset: Dataset) -> tuple[str, np.ndarray, np.ndarray]:
@@ -102,28 +87,12 @@ def _parts(dataset: Dataset) -> tuple[str, np.ndarray, np.ndarray]:
 
 def _features(name: str, dataset: Dataset, side: int, line: ProgressLine) -> np.ndarray:
     """(n, d) features of all images, from the cache where they have been computed before."""
-    import numpy as np
+    from engine.evaluation.encoding import encode
 
-    from engine.cli.data import progress_text
-    from engine.data.pixels import pixels
+    def tell(phase: str, done: int, total: int) -> None:
+        line.show(f"{phase} of {name}: {done:,} of {total:,}")
 
-    if name == PIXELS and len(dataset) * side * side * 3 * 4 > MOST_BYTES:
-        raise UserError(f"So many pixels do not fit in memory: choose an --image-size below {side}.")
-    images = pixels(dataset, side, progress=lambda progress: line.show(progress_text(progress)))
-    if name == PIXELS:
-        return images.reshape(len(images), -1).astype(np.float32) / np.float32(255)
-    from engine.evaluation.features import cached_features
-    from engine.models.encoder import build_encoder
-    from engine.training import machine
-
-    device = machine.choose_device()
-    machine.prepare(device)
-    found = cached_features(
-        build_encoder(name, side, SEED).to(device),
-        images,
-        dataset.fingerprint,
-        progress=lambda done, total: line.show(f"features of {name}: {done:,} of {total:,}"),
-    )
+    found = encode(name, dataset, side, seed=SEED, tell=tell)
     assert found is not None  # nobody can stop it
     return found
 

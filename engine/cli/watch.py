@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from typing import Any
 
 from engine.cli.output import ProgressLine, print_fields, print_json, say
@@ -14,11 +15,17 @@ EVERY = 0.2
 INTERRUPTED = 130
 
 
-def follow(store: RunStore, run_id: str, as_json: bool, stop_on_interrupt: bool) -> int:
-    """Show progress until the run ends; gives the exit code.
+Report = Callable[[RunStore, str, bool], int]
+
+
+def follow(
+    store: RunStore, run_id: str, as_json: bool, stop_on_interrupt: bool, report: Report | None = None
+) -> int:
+    """Show progress until the run ends and report how it ended; gives the exit code.
 
     Ctrl-C asks the run to stop and waits for that (`train`), or only stops looking (`runs watch`).
     """
+    report = report or report_end
     try:
         _wait(store, run_id)
     except KeyboardInterrupt:
@@ -81,7 +88,7 @@ def outcome(store: RunStore, run_id: str) -> dict[str, Any]:
     return told
 
 
-def report(store: RunStore, run_id: str, as_json: bool) -> int:
+def report_end(store: RunStore, run_id: str, as_json: bool) -> int:
     """Tell how a run ended; gives 0 if it is done and 1 otherwise."""
     run = store.get(run_id)
     told = outcome(store, run_id)

@@ -1,8 +1,8 @@
-"""One file per trainable idea, and the registry that finds them by name."""
+"""One file per trainable idea, and the registry of all that a recipe can ask for, found by name."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -10,7 +10,7 @@ from engine.errors import UserError
 from engine.fields import checked, load
 
 if TYPE_CHECKING:
-    from engine.methods.config import TrainingConfig
+    from engine.methods.config import MethodConfig
     from engine.methods.method import Method
 
 
@@ -22,11 +22,13 @@ class MethodEntry:
         title: The name a person reads.
         line: One sentence: what it learns from what.
         config: `module:class` of its config; the module imports no torch.
-        method: `module:class` of the method itself.
-        page: The page that offers it ("transfer", "autoencoders", "self-supervised").
+        method: `module:class` of the method itself; empty where nothing is trained.
+        page: The page that offers it ("transfer", "autoencoders", "self-supervised", "maps").
         needs_labels: Without class labels there is nothing to learn.
         own_network: It builds its own encoder; a recipe names no backbone for it.
         needs_colour: On grey images there is nothing to learn.
+        reads_pixels: "pixels" does for an encoder.
+        carry_out: `module:function` that carries out a recipe of it.
     """
 
     title: str
@@ -37,6 +39,8 @@ class MethodEntry:
     needs_labels: bool
     own_network: bool = False
     needs_colour: bool = False
+    reads_pixels: bool = False
+    carry_out: str = "engine.training.carry_out:carry_out"
 
 
 def _autoencoder(title: str, line: str, config: str, place: str, needs_colour: bool = False) -> MethodEntry:
@@ -164,7 +168,18 @@ METHODS: dict[str, MethodEntry] = {
         "contrastive_config:InstanceConfig",
         "instance_discrimination:InstanceDiscrimination",
     ),
+    "latent_map": MethodEntry(
+        title="Latent maps",
+        line="Lay out what an encoder makes of the images on flat maps, each by another method.",
+        config="engine.methods.latent_map_config:MapConfig",
+        method="",
+        page="maps",
+        needs_labels=False,
+        reads_pixels=True,
+        carry_out="engine.evaluation.latent_map:carry_out",
+    ),
 }
+TRAINABLE = tuple(name for name, entry in METHODS.items() if entry.method)
 
 
 def method_entry(name: str) -> MethodEntry:
@@ -178,17 +193,29 @@ def method_entry(name: str) -> MethodEntry:
     return METHODS[name]
 
 
-def config_class(name: str) -> type[TrainingConfig]:
+def config_class(name: str) -> type[MethodConfig]:
     """The config class of a method; imports no torch."""
     return load(method_entry(name).config)
 
 
 def method_class(name: str) -> type[Method]:
-    """The method itself; imports torch."""
-    return load(method_entry(name).method)
+    """The method itself; imports torch.
+
+    Raises:
+        UserError: There is no such method, or it trains nothing.
+    """
+    entry = method_entry(name)
+    if not entry.method:
+        raise UserError(f"{entry.title} trains nothing: choose one of: {', '.join(TRAINABLE)}.")
+    return load(entry.method)
 
 
-def parse_config(name: str, values: Mapping[str, Any]) -> TrainingConfig:
+def work_of(name: str) -> Callable[[Any, Any], Any]:
+    """The function (recipe, writer) that carries out a recipe of this method."""
+    return load(method_entry(name).carry_out)
+
+
+def parse_config(name: str, values: Mapping[str, Any]) -> MethodConfig:
     """The one check of a method's settings, for pages, command line, recipe files and worker alike.
 
     Raises:

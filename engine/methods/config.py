@@ -10,18 +10,40 @@ from pydantic import BaseModel, ConfigDict
 from engine.fields import Scalar, setting
 
 
-class TrainingConfig(BaseModel):
-    """Settings that the loop reads; a method's own config adds its fields to these.
+class MethodConfig(BaseModel):
+    """Settings of anything that a recipe can ask for.
 
     Not a number is outside every bound, so it is refused like any other impossible value.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
-    FINAL_RATE: ClassVar[float] = 0.0  # where the cosine ends, as a share of the highest rate
     PRESETS: ClassVar[dict[str, dict[str, Scalar]]] = {"Default": {}}
     PRESET_RECIPES: ClassVar[dict[str, dict[str, Scalar]]] = {}  # preset -> image_size, backbone
     PRESET_NOTES: ClassVar[dict[str, str]] = {}  # preset -> one sentence a reader should know
+
+    @classmethod
+    def suggested(cls, n_train: int, nuisances: Collection[str] = ()) -> dict[str, Scalar]:
+        """Settings whose best default depends on the data set.
+
+        Args:
+            n_train: How many training images there are.
+            nuisances: Names of known factors that vary whatever the class is.
+        """
+        return {}
+
+    def check_size(self, image_size: int) -> None:
+        """Refuse image sizes that these settings cannot do with.
+
+        Raises:
+            UserError: One sentence with what would do.
+        """
+
+
+class TrainingConfig(MethodConfig):
+    """Settings that the loop reads; a method's own config adds its fields to these."""
+
+    FINAL_RATE: ClassVar[float] = 0.0  # where the cosine ends, as a share of the highest rate
 
     epochs: int = setting(15, "How many times training goes through all images.", ge=1, le=2000)
     batch_size: int = setting(
@@ -61,20 +83,3 @@ class TrainingConfig(BaseModel):
         ge=0,
         le=1000,
     )
-
-    @classmethod
-    def suggested(cls, n_train: int, nuisances: Collection[str] = ()) -> dict[str, Scalar]:
-        """Settings whose best default depends on the data set.
-
-        Args:
-            n_train: How many training images there are.
-            nuisances: Names of known factors that vary whatever the class is.
-        """
-        return {}
-
-    def check_size(self, image_size: int) -> None:
-        """Refuse image sizes that these settings cannot do with.
-
-        Raises:
-            UserError: One sentence with what would do.
-        """

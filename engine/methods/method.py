@@ -11,7 +11,7 @@ import torch
 from torch import Tensor, nn
 
 from engine.data.augment import VIEWS, View
-from engine.methods.config import TrainingConfig
+from engine.methods.config import MethodConfig
 from engine.models.network import Encoder
 from engine.training.step import Batch, Monitor, StepResult
 
@@ -93,7 +93,7 @@ class Method(nn.Module):
     method that trains its whole backbone. It knows no device, optimiser, epoch, file or data set name.
     """
 
-    Config: ClassVar[type[TrainingConfig]] = TrainingConfig
+    Config: ClassVar[type[MethodConfig]] = MethodConfig
     monitor: Monitor = Monitor("loss", higher=False)
     # Only whole batches: the loss, or what is kept of a batch, depends on how many images are in it.
     whole_batches: bool = False
@@ -106,7 +106,7 @@ class Method(nn.Module):
     # Whether bfloat16 is worth its conversions on a processor; convolutions gain, small dense layers lose.
     suits_low_precision: bool = True
 
-    def __init__(self, backbone: Encoder, config: TrainingConfig, task: Task) -> None:
+    def __init__(self, backbone: Encoder, config: MethodConfig, task: Task) -> None:
         super().__init__()
         self.backbone = backbone
         self.config = config

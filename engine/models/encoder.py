@@ -15,6 +15,7 @@ from engine.models.backbones import BackboneInfo, backbone_info
 if TYPE_CHECKING:
     from engine.models.network import Encoder
 
+PIXELS = "pixels"  # no encoder at all, where anything that gives features will do
 KINDS = ("random", "torchvision", "file", "run")
 
 

@@ -29,6 +29,9 @@ RUNNER_LOG = "runner.log"
 CHECKPOINT = "checkpoint.pt"
 BEST = "best.safetensors"
 FRAMES = "frames"
+MAPS = "maps"
+SELECTIONS = "selections.json"  # a map's, written by whoever looks at it
+MAP_POINTS, MAP_CLUSTERS = "points", "clusters"  # the parts of a map that its panels share
 RESULTS = "results.json"
 PREDICTIONS = "predictions.npz"
 ENCODER = "encoder.safetensors"
@@ -161,6 +164,11 @@ def number(value: Any) -> float:
 
 def frame_name(epoch: int) -> str:
     return f"{epoch:05d}.npz"
+
+
+def map_path(folder: Path, part: str) -> Path:
+    """Where a map's points or one method's panel lie."""
+    return folder / MAPS / f"{part}.npz"
 
 
 def host() -> str:

@@ -100,7 +100,7 @@ def check_recipe(recipe: Recipe) -> Recipe:
     """
     from engine import methods
     from engine.models.backbones import backbone_info
-    from engine.models.encoder import parse_encoder
+    from engine.models.encoder import PIXELS, parse_encoder
 
     recipe = make_recipe(recipe.model_dump())
     config = methods.parse_config(recipe.method, dict(recipe.config))
@@ -108,7 +108,7 @@ def check_recipe(recipe: Recipe) -> Recipe:
     entry = methods.method_entry(recipe.method)
     if entry.own_network and recipe.backbone is not None:
         raise UserError(f"{entry.title} brings its own network: leave the backbone out.")
-    if recipe.backbone is not None:
+    if recipe.backbone is not None and not (entry.reads_pixels and recipe.backbone == PIXELS):
         arch = parse_encoder(recipe.backbone).arch
         if arch:
             backbone_info(arch).check_size(recipe.image_size)

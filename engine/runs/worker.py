@@ -33,10 +33,10 @@ def carry(writer: RunWriter, carry_out: CarryOut | None = None) -> int:
     folder = writer.folder
     try:
         if carry_out is None:
-            from engine.training.carry_out import carry_out as train
+            from engine.methods import work_of
 
             recipe = check_recipe(Recipe.from_json((folder / layout.RECIPE).read_bytes()))
-            train(recipe, writer)
+            work_of(recipe.method)(recipe, writer)
         else:
             carry_out(Recipe.from_json((folder / layout.RECIPE).read_bytes()), writer)
         writer.close()

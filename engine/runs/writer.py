@@ -103,6 +103,12 @@ class RunWriter:
         folder.mkdir(exist_ok=True)
         _save_arrays(folder / layout.frame_name(epoch), arrays)
 
+    def map_part(self, part: str, **arrays: np.ndarray) -> None:
+        """Keep a map's points, or the panel of one method."""
+        path = layout.map_path(self.folder, part)
+        path.parent.mkdir(exist_ok=True)
+        _save_arrays(path, arrays)
+
     def results(self, results: Mapping[str, Any]) -> None:
         """Write results.json."""
         write_json(self.folder / layout.RESULTS, clean(results))

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from engine.errors import UserError
-from engine.methods import METHODS, config_class, method_class, parse_config
+from engine.methods import METHODS, TRAINABLE, config_class, method_class, parse_config
 from engine.methods.config import TrainingConfig
 from engine.methods.method import Method, Task
 from engine.models.encoder import build_encoder
@@ -36,7 +36,7 @@ def source(method: Method) -> PixelSource:
     return PixelSource(pixels, np.arange(N), np.arange(N) % CLASSES, SIZE, method.views, batch, 0)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_the_loss_is_finite_and_reaches_the_backbone(name: str) -> None:
     method = made(name).train()
     result = method.training_step(next(source(method).epoch(1)))
@@ -50,7 +50,7 @@ def test_the_loss_is_finite_and_reaches_the_backbone(name: str) -> None:
 
 
 # MoCo's queue would hold nothing but the one batch's own images; its own test refills it.
-@pytest.mark.parametrize("name", [name for name in METHODS if name != "moco"])
+@pytest.mark.parametrize("name", [name for name in TRAINABLE if name != "moco"])
 def test_one_batch_can_be_learned(name: str) -> None:
     method = made(name).train()
     batch = next(source(method).epoch(1))
@@ -67,7 +67,7 @@ def test_one_batch_can_be_learned(name: str) -> None:
     assert losses[-1] < (0.75 if name == "vicreg" else 0.7) * losses[0]
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_evaluation_changes_nothing_and_has_what_decides(name: str) -> None:
     method = made(name).eval()
     before = {key: tensor.clone() for key, tensor in method.state_dict().items()}
@@ -78,7 +78,7 @@ def test_evaluation_changes_nothing_and_has_what_decides(name: str) -> None:
     assert all(torch.equal(tensor, before[key]) for key, tensor in method.state_dict().items())
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_what_changes_can_be_given_back_to_a_fresh_method(name: str) -> None:
     one, other = made(name).train(), made(name)
     batch = next(source(one).epoch(1))
@@ -91,7 +91,7 @@ def test_what_changes_can_be_given_back_to_a_fresh_method(name: str) -> None:
     assert all(torch.equal(a, b) for a, b in states)
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_every_setting_explains_and_bounds_itself(name: str) -> None:
     cls = config_class(name)
     assert issubclass(cls, TrainingConfig) and cls.PRESETS
@@ -112,7 +112,7 @@ def test_every_setting_explains_and_bounds_itself(name: str) -> None:
                 parse_config(name, {key: "nonsense"})
 
 
-@pytest.mark.parametrize("name", METHODS)
+@pytest.mark.parametrize("name", TRAINABLE)
 def test_unknown_settings_are_refused_and_the_known_ones_listed(name: str) -> None:
     with pytest.raises(UserError, match="no setting 'foo'; known are: epochs"):
         parse_config(name, {"foo": 1})

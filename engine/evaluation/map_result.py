@@ -1,0 +1,131 @@
+"""What a map run left behind, or has so far: points, panels, and how far each can be trusted."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from engine.errors import UserError
+from engine.fields import checked
+from engine.methods.latent_map_config import MapConfig, MapSettings
+from engine.projections import projection_entry
+from engine.projections.align import procrustes
+from engine.runs import layout
+from engine.runs.reading import read_arrays, read_rows
+from engine.runs.recipe import Recipe
+from engine.runs.store import RunStore
+
+
+@dataclass(frozen=True)
+class Panel:
+    """One method's map.
+
+    Attributes:
+        method: A name of PROJECTIONS.
+        title: The name a person reads.
+        positions: (n, dimensions) float32 as the method laid them out; None where there is no map (yet).
+        kept: (n,) how many of a point's true neighbours are its neighbours here too.
+        frames: (f, n, dimensions) on the way there; empty where the method has none.
+        error: Why there is none.
+        row: What the run told of it: seconds, quality, landmarks, notes, facts.
+    """
+
+    method: str
+    title: str
+    positions: np.ndarray | None = None
+    kept: np.ndarray | None = None
+    frames: np.ndarray | None = None
+    error: str | None = None
+    row: dict[str, Any] = field(default_factory=dict)
+
+    @property
+    def quality(self) -> dict[str, Any]:
+        """Figures by name; empty while there are none."""
+        found = self.row.get("quality")
+        return found if isinstance(found, dict) else {}
+
+
+@dataclass(frozen=True)
+class LatentMap:
+    """A map as far as it is made.
+
+    Attributes:
+        recipe: What was asked for.
+        index: (n,) places of the points in the data set.
+        split: (n,) codes of `engine.data.splits.SPLITS`.
+        label: (n,) class indices, -1 for none.
+        cluster: (n,) clusters in the original space, -1 for none.
+        neighbours: (n, k) rows of the nearest points in the original space.
+        distances: (n, k) how far they are.
+        panels: In the order asked for.
+    """
+
+    recipe: Recipe
+    index: np.ndarray
+    split: np.ndarray
+    label: np.ndarray
+    cluster: np.ndarray
+    neighbours: np.ndarray
+    distances: np.ndarray
+    panels: tuple[Panel, ...]
+
+    @property
+    def settings(self) -> MapSettings:
+        """The map's settings."""
+        return checked(MapConfig, self.recipe.config)
+
+    @property
+    def done(self) -> tuple[Panel, ...]:
+        """Panels that have a map."""
+        return tuple(panel for panel in self.panels if panel.positions is not None)
+
+    def aligned(self) -> dict[str, np.ndarray]:
+        """Positions by method, each moved, turned and scaled onto the first panel as well as can be."""
+        found: dict[str, np.ndarray] = {}
+        for panel in self.done:
+            if panel.positions is not None:
+                first = next(iter(found.values()), None)
+                found[panel.method] = panel.positions if first is None else procrustes(first, panel.positions)
+        return found
+
+
+def read_map(run_id: str, store: RunStore | None = None) -> LatentMap | None:
+    """The map of a run; None while there are no points yet.
+
+    Raises:
+        UserError: There is no such run, or it is no map.
+    """
+    store = store or RunStore()
+    recipe = store.recipe(run_id)
+    if recipe.method != "latent_map":
+        raise UserError("This run is no map: choose one that the Latent maps page made.")
+    folder = store.folder(run_id)
+    points = read_arrays(layout.map_path(folder, layout.MAP_POINTS))
+    if points is None:
+        return None
+    clusters = read_arrays(layout.map_path(folder, layout.MAP_CLUSTERS))
+    cluster = clusters["label"] if clusters else np.full(len(points["index"]), -1)
+    told = _told(folder)
+    names = checked(MapConfig, recipe.config).names
+    panels = tuple(_panel(folder, name, told.get(name)) for name in names)
+    return LatentMap(recipe, **points, cluster=cluster, panels=panels)
+
+
+def _told(folder: Path) -> dict[str, dict[str, Any]]:
+    rows, _, _ = read_rows(folder)
+    return {str(row.get("method")): row for row in rows if row["kind"] == "map"}
+
+
+def _panel(folder: Path, name: str, row: dict[str, Any] | None) -> Panel:
+    title = projection_entry(name).title
+    if row is None:
+        return Panel(name, title)
+    if row.get("error"):
+        return Panel(name, title, error=str(row["error"]), row=row)
+    arrays = read_arrays(layout.map_path(folder, name))
+    if arrays is None:
+        return Panel(name, title, error="This panel's file is damaged: make the map again.", row=row)
+    return Panel(name, title, arrays["positions"], arrays["kept"], arrays.get("frames"), None, row)
