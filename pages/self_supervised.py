@@ -14,9 +14,10 @@ from pages.components import store
 from pages.components.backbone import Backbone, choose_backbone, choose_weights, remember_backbone
 from pages.components.breakage import breakage
 from pages.components.compose import Composer, choose_method, start_button
-from pages.components.forms import initial, put
+from pages.components.forms import put
 from pages.components.loss_bench import loss_bench
 from pages.components.picker import chosen_dataset
+from pages.components.places import choose_place
 from pages.components.recent import recent_runs
 from pages.components.run_view import show_run
 from pages.components.text import md
@@ -38,31 +39,12 @@ def main() -> None:
         "Learn to see without labels: two random views of one image should look alike to the network, views "
         "of different images should not."
     )
-    if choose_place() == "bench":
+    if choose_place(PLACES, VIEW) == "bench":
         loss_bench(finished_runs())
         return
     dataset = chosen_dataset()
     if dataset is not None:
         compose(dataset)
-
-
-def choose_place() -> str:
-    """What the page shows; it stands in the address, so that a link opens it."""
-    asked = st.query_params.get("view", "train")
-    place = st.segmented_control(
-        "What to do",
-        list(PLACES),
-        format_func=lambda place: PLACES[place],
-        key=VIEW,
-        required=True,
-        label_visibility="collapsed",
-        **initial(VIEW, asked if asked in PLACES else "train", "default"),
-    )
-    if place == "bench":
-        st.query_params["view"] = "bench"
-    elif "view" in st.query_params:
-        del st.query_params["view"]
-    return str(place)
 
 
 def finished_runs() -> list[tuple[str, str]]:

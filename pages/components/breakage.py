@@ -7,11 +7,11 @@ from typing import Any
 
 import streamlit as st
 
-from engine.methods.config import TrainingConfig
+from engine.methods.config import MethodConfig
 from pages.components.text import md
 
 
-def breakage(config: type[TrainingConfig], values: Mapping[str, Any]) -> None:
+def breakage(config: type[MethodConfig], values: Mapping[str, Any]) -> None:
     """A note for each setting that is known to break something and is not what it usually is."""
     notes = broken(config, values)
     if notes:
@@ -19,7 +19,7 @@ def breakage(config: type[TrainingConfig], values: Mapping[str, Any]) -> None:
         st.warning(f"You changed what keeps this method alive. Watch for this:\n\n{lines}", icon="🔧")
 
 
-def broken(config: type[TrainingConfig], values: Mapping[str, Any]) -> list[tuple[str, str]]:
+def broken(config: type[MethodConfig], values: Mapping[str, Any]) -> list[tuple[str, str]]:
     """(title, what to watch for) of every such setting."""
     found = []
     for name, note in getattr(config, "BREAKS", {}).items():

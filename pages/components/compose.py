@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine.data.dataset import Dataset
 from engine.errors import UserError
-from engine.methods import METHODS, config_class, parse_config
+from engine.methods import METHODS, TRAINABLE, config_class, parse_config
 from engine.runs.recipe import VERSION, Recipe
 from pages.components import store
 from pages.components.estimate import show_estimate
@@ -152,23 +152,25 @@ class Composer:
             return None
 
 
-def start_button(recipe: Recipe | None, composer: Composer, name: str) -> None:
+def start_button(recipe: Recipe | None, composer: Composer, name: str, words: str = "Start training") -> None:
     """The cost, what was already run, and Start; the same recipe never becomes two runs at once.
 
     Args:
         recipe: What to start; None while the form holds something impossible.
         composer: The form it came from.
         name: What to call the run.
+        words: On the button.
     """
     finished = None
     if recipe is not None:
-        show_estimate(recipe)
+        if recipe.method in TRAINABLE:
+            show_estimate(recipe)
         finished = store.run_store().find(recipe.digest(), states=frozenset({"done"}))
     if finished is not None and recipe is not None:
         _already(finished, recipe, composer)
         return
     pressed = st.button(
-        "Start training",
+        words,
         type="primary",
         icon=":material/play_arrow:",
         width="stretch",

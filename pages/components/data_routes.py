@@ -1,4 +1,4 @@
-"""The server's own routes for data sets: one image, re-encoded, and the whole set as a zip."""
+"""The server's own routes for data sets: one image, re-encoded, sheets of thumbnails, the set as a zip."""
 
 from __future__ import annotations
 
@@ -19,6 +19,7 @@ from starlette.routing import Route
 from engine.data.dataset import Dataset, export_zip, open_dataset
 from engine.errors import UserError
 from engine.files import check_id
+from pages.components import sprites
 
 SIZES = (48, 96, 160, 224, 320, 448, 640, 960)  # shorter sides that can be asked for
 IMMUTABLE = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -29,6 +30,7 @@ CHUNK = 256 * 1024
 def routes() -> list[Route]:
     return [
         Route("/lab/datasets/{dataset}/images/{index}.jpg", guarded(image)),
+        Route("/lab/datasets/{dataset}/sprites.jpg", guarded(sprite_sheet)),
         Route("/lab/datasets/{dataset}/download.zip", guarded(download)),
     ]
 
@@ -54,6 +56,13 @@ def image(request: Request, dataset: str) -> Response:
     size = next((known for known in SIZES if known >= asked), SIZES[-1])
     data, kind = picture(dataset, open_dataset(dataset).fingerprint, index, size)
     return Response(data, media_type=kind, headers=IMMUTABLE)
+
+
+def sprite_sheet(request: Request, dataset: str) -> Response:
+    """Thumbnails of `images` on one sheet; `v` is the set's fingerprint, so that a sheet keeps for good."""
+    images = sprites.wanted(request.query_params.get("images", ""), open_dataset(dataset).n)
+    data = sprites.sheet(dataset, request.query_params.get("v", ""), images)
+    return Response(data, media_type="image/jpeg", headers=IMMUTABLE)
 
 
 def whole(text: str, what: str) -> int:

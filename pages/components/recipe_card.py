@@ -12,7 +12,7 @@ from engine.data.dataset import summarise
 from engine.errors import UserError
 from engine.methods import config_class, method_entry
 from engine.models.backbones import backbone_info
-from engine.models.encoder import encoder_arch
+from engine.models.encoder import PIXELS, encoder_arch
 from engine.models.weights import weights_info
 from engine.runs.recipe import Recipe
 from engine.runs.summary import RunSummary
@@ -61,6 +61,8 @@ def facts(recipe: Recipe) -> list[tuple[str, str]]:
 
 def backbone_facts(encoder: str) -> list[tuple[str, str]]:
     """Architecture and origin of an encoder name; the id alone where the file or run has been deleted."""
+    if encoder == PIXELS:
+        return [("Encoder", "Raw pixels")]
     kind, _, value = encoder.partition(":")
     origin = WEIGHT_WORDS.get(kind, kind)
     try:

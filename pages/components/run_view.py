@@ -17,6 +17,7 @@ from pages.components.backbone import remember_backbone
 from pages.components.code_results import code_results
 from pages.components.learned_results import learned_results
 from pages.components.live import live_view
+from pages.components.map_source import remember_encoder
 from pages.components.recipe_card import recipe_card
 from pages.components.results import results, suffix
 from pages.components.text import ago, md, size_text
@@ -43,7 +44,7 @@ def show_run(run: str, again: Callable[[str], None] | None = None) -> None:
     """
     summary, status = store.run_store().get(run), store.run_store().status(run)
     found = store.run_store().results(run)
-    _head(summary, status, again)
+    run_head(summary, status, again)
     if damaged := store.run_store().damaged(run):
         st.warning(md(damaged), icon=":material/broken_image:")
     if status.state in ADVICE:
@@ -78,7 +79,14 @@ def _suffix(run: str, found: dict[str, Any] | None) -> str:
     return "from random weights" if backbone.startswith("random:") else ""
 
 
-def _head(summary: RunSummary, status: Status, again: Callable[[str], None] | None) -> None:
+def run_head(summary: RunSummary, status: Status, again: Callable[[str], None] | None) -> None:
+    """Name, age, and the buttons for what can be done with the run.
+
+    Args:
+        summary: The run.
+        status: Where it stands.
+        again: Called with the id when the user wants to run it again with changes.
+    """
     with st.container(horizontal=True, vertical_alignment="center", key="run-head"):
         with st.container(width="stretch"):
             st.subheader(md(summary.name), anchor=False)
@@ -95,6 +103,7 @@ def _head(summary: RunSummary, status: Status, again: Callable[[str], None] | No
             )
         if store.run_store().encoder_path(summary.id).is_file() and status.state in store.FINAL:
             _use_as_backbone(summary)
+            _see_its_maps(summary)
         _menu(summary, status)
         if st.button("New run", icon=":material/add:", type="tertiary"):
             del st.query_params["run"]
@@ -108,6 +117,14 @@ def _use_as_backbone(summary: RunSummary) -> None:
         remember_backbone(f"run:{summary.id}")
         page = PROJECT_ROOT / store.PAGES["transfer"]
         st.switch_page(page, query_params={"data": summary.dataset})
+
+
+def _see_its_maps(summary: RunSummary) -> None:
+    """A button that goes to Latent maps with this run's encoder chosen."""
+    tip = "Lay its features out on flat maps, beside those of other encoders."
+    if st.button("See its maps", icon=":material/scatter_plot:", help=tip, key="run.maps"):
+        remember_encoder(f"run:{summary.id}")
+        st.switch_page(PROJECT_ROOT / store.PAGES["maps"], query_params={"data": summary.dataset})
 
 
 def _state_actions(summary: RunSummary, status: Status) -> None:

@@ -12,7 +12,15 @@ from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
 from engine.settings import PROJECT_ROOT
-from pages.components import bench_routes, code_routes, data_routes, run_routes, upload_routes
+from pages.components import (
+    bench_routes,
+    code_routes,
+    data_routes,
+    map_routes,
+    map_spaces,
+    run_routes,
+    upload_routes,
+)
 from pages.components.gate import Gate
 
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -29,6 +37,8 @@ def routes() -> list[BaseRoute]:
         *run_routes.routes(),
         *code_routes.routes(),
         *bench_routes.routes(),
+        *map_routes.routes(),
+        *map_spaces.routes(),
         Route("/lab/{rest:path}", unknown, methods=["GET", "PUT", "POST", "DELETE"]),
     ]
 

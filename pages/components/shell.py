@@ -23,6 +23,7 @@ PAGES = {
         ("autoencoders.py", "Autoencoders", "compress", "auto-encoders"),
         ("self_supervised.py", "Self-supervised", "join_inner", "self-supervised"),
     ],
+    "See": [("latent_maps.py", "Latent maps", "scatter_plot", "maps")],
     "Work": [("runs.py", "Runs", "timeline", "all-runs")],
 }
 

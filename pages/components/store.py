@@ -26,6 +26,7 @@ PAGES = {
     "transfer": "pages/transfer_learning.py",
     "autoencoders": "pages/autoencoders.py",
     "self-supervised": "pages/self_supervised.py",
+    "maps": "pages/latent_maps.py",
 }
 RUNS_PAGE = "pages/runs.py"
 

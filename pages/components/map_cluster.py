@@ -1,0 +1,87 @@
+"""Is this cluster real: what speaks for and against a selection being a group of its own."""
+
+from __future__ import annotations
+
+import numpy as np
+import streamlit as st
+
+from engine.evaluation.latent_map import space_of
+from engine.evaluation.map_result import LatentMap
+from engine.projections.clusters import LEAST_MEMBERS, ClusterReport, is_it_real
+from engine.projections.points import Points
+from engine.runs.summary import RunSummary
+from pages.components.store import run_store
+
+ICONS = {
+    "real": ":material/verified:",
+    "unclear": ":material/help:",
+    "only on this map": ":material/visibility_off:",
+}
+
+
+def cluster_part(summary: RunSummary, found: LatentMap, rows: list[int]) -> None:
+    """The verdict on a selection, with the figures that it rests on."""
+    st.markdown("##### Is this cluster real?")
+    if not LEAST_MEMBERS <= len(rows) <= len(found.index) - LEAST_MEMBERS:
+        st.caption(f"Select at least {LEAST_MEMBERS} points, and leave as many out.")
+        return
+    panels = [panel for panel in found.done if panel.positions is not None]
+    title = st.segmented_control(
+        "Selected on",
+        [panel.title for panel in panels],
+        default=panels[0].title,
+        required=True,
+        key=f"maps.cluster.{summary.id}",
+        help="The map on which it looks like a group; the others are asked whether they show it too.",
+    )
+    here = next((panel for panel in panels if panel.title == title), panels[0])
+    others = [panel for panel in panels if panel is not here]
+    report = is_it_real(
+        _space(summary.id),
+        np.asarray(here.positions),
+        np.array(rows),
+        [np.asarray(panel.positions) for panel in others],
+        seed=found.recipe.seed,
+    )
+    st.info(report.sentence, icon=ICONS[report.verdict])
+    _figures(report, [panel.title for panel in others])
+
+
+def _figures(report: ClusterReport, others: list[str]) -> None:
+    cards = {
+        "Silhouette": (
+            f"{report.silhouette:.2f}",
+            "In the original space, −1 to 1: nearer to each other than the rest? In many dimensions even a "
+            "clear group gets a small one.",
+        ),
+        "On this map": (f"{report.silhouette_on_map:.2f}", "The silhouette measured on the map."),
+        "Neighbours": (
+            f"{report.company:.0%}",
+            f"Share of a member's {report.k} true neighbours that are members; chance gives "
+            f"{report.chance:.0%}.",
+        ),
+        "Border": (
+            f"{report.border:.2f}",
+            "Neighbours outside, over those across a cut through its middle: 0 is an island, 1 a piece of "
+            "a crowd.",
+        ),
+    }
+    for column, (title, (value, words)) in zip(st.columns(len(cards)), cards.items(), strict=True):
+        column.metric(title, value, help=words, border=True, height="stretch")
+    kept = ", ".join(
+        f"{title} {share:.0%}" for title, share in zip(others, report.company_elsewhere, strict=True)
+    )
+    if kept:
+        st.caption(
+            f"Map neighbours that are members, elsewhere: {kept}; by chance {report.chance:.0%}. "
+            f"{report.asked:,} of {report.members:,} members asked."
+        )
+
+
+@st.cache_resource(max_entries=2, show_spinner="Reading the original space …")
+def _space(run: str) -> Points:
+    from engine.evaluation.map_result import read_map
+
+    found = read_map(run, run_store())
+    assert found is not None
+    return space_of(found.recipe, found.index)

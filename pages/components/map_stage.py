@@ -1,0 +1,90 @@
+"""A map's panels on the page, while they get ready and afterwards."""
+
+from __future__ import annotations
+
+import streamlit as st
+
+from engine.evaluation.map_result import LatentMap, read_map
+from engine.projections import PROJECTIONS
+from pages.components import store
+from pages.components.map_neighbours import LIT, ROW
+from pages.components.map_pack import MOST_PANELS
+from pages.components.map_panels import map_version
+from pages.components.map_routes import map_url
+from pages.components.map_view import map_view
+from pages.components.text import md
+
+POLL_SECONDS = 0.7
+
+
+def draw_panels(run: str, found: LatentMap, asks: bool = False) -> None:
+    """The linked panels, at most six of them at once.
+
+    Args:
+        run: The map's id.
+        found: The map.
+        asks: Whether selections and clicks come back to the page.
+    """
+    names = [panel.method for panel in found.panels]
+    if len(names) > MOST_PANELS:
+        asked = st.pills(
+            "Panels",
+            names,
+            format_func=lambda name: PROJECTIONS[name].title,
+            selection_mode="multi",
+            default=names[:MOST_PANELS],
+            key=f"maps.shown.{run}",
+            help=f"Up to {MOST_PANELS} are shown at once.",
+        )
+        names = [name for name in names if name in asked][:MOST_PANELS] or names[:MOST_PANELS]
+    map_view(
+        map_url(run, map_version(run, found, names), names),
+        view_key(run),
+        chosen=(lambda rows: None) if asks else None,
+        clicked=(lambda row: st.session_state.update({ROW.format(run): row})) if asks else None,
+        ring=_ringed(run),
+        lit=st.session_state.get(LIT.format(run)) or [],
+    )
+
+
+def view_key(run: str) -> str:
+    """The component's key, under which its selection is kept."""
+    return f"map.{run}"
+
+
+def _ringed(run: str) -> list[int]:
+    row = st.session_state.get(ROW.format(run))
+    return [row] if isinstance(row, int) else []
+
+
+def _seen(run: str, found: LatentMap | None) -> tuple[str, str]:
+    """What decides that the page must be drawn anew: the run's state, and what its panels show."""
+    shown = list(PROJECTIONS)
+    return store.run_store().status(run).state, "" if found is None else map_version(run, found, shown)
+
+
+def watch_map(run: str, found: LatentMap | None) -> None:
+    """The progress of a map that is being drawn; the page runs again when a panel is ready.
+
+    Args:
+        run: Its id.
+        found: The map as this page run knows it.
+    """
+    seen = _seen(run, found)
+
+    def look() -> None:
+        now = _seen(run, read_map(run, store.run_store()))
+        if now != seen:
+            st.rerun()
+        status = store.run_store().status(run)
+        if status.state == "queued":
+            place = status.queue_place or 1
+            st.progress(0.0, text=f"Waiting for a free place: number {place} in the queue")
+            return
+        progress = store.run_store().progress(run)
+        phase = str(progress.get("phase") or "starting").capitalize()
+        steps = progress.get("steps") or 0
+        share = min(1.0, (progress.get("step") or 0) / steps) if steps else 0.0
+        st.progress(share, text=f"{md(phase)} …")
+
+    st.fragment(look, run_every=POLL_SECONDS)()

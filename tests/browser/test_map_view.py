@@ -1,0 +1,494 @@
+"""The latent map in a real browser: hover, lasso, legend, search, reruns, new panels, 3-D, dark, a phone."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import os
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tests.browser.map_points import CLASSES, IMAGES, colour, labels, positions
+
+ROOT = Path(__file__).resolve().parents[2]
+PORT_WORDS = "URL: http://127.0.0.1:"
+MARGIN = 1.1  # of the points' extent that a panel shows
+ALPHA = "(c, at) => at.map(([x, y]) => c.getContext('2d').getImageData(x, y, 1, 1).data[3])"
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """A server with nothing but the map, on a port that it finds free."""
+    folder = tmp_path_factory.mktemp("map")
+    log = folder / "server.log"
+    environment = {
+        **os.environ,
+        "REPLAB_WORKSPACE": str(folder / "workspace"),
+        "REPLAB_DEVICE": "cpu",
+        "REPLAB_MIN_FREE_BYTES": "0",
+    }
+    command = [sys.executable, "-m", "streamlit", "run", "tests/browser/map_app.py", "--server.port", "0"]
+    with log.open("wb") as out:
+        process = subprocess.Popen(command, cwd=ROOT, env=environment, stdout=out, stderr=out)
+    try:
+        yield started(process, log)
+    finally:
+        process.terminate()
+        process.wait(15)
+
+
+def started(process: subprocess.Popen[bytes], log: Path) -> str:
+    deadline = time.monotonic() + 60
+    while time.monotonic() < deadline:
+        assert process.poll() is None, log.read_text()[-2000:]
+        words = log.read_text()
+        if PORT_WORDS in words:
+            url = "http://127.0.0.1:" + words.split(PORT_WORDS)[1].split()[0].strip("/")
+            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
+                return url
+        time.sleep(0.05)
+    raise RuntimeError(f"the server did not answer within a minute:\n{log.read_text()[-2000:]}")
+
+
+def wait_until(holds: Callable[[], bool], seconds: float = 20) -> None:
+    deadline = time.monotonic() + seconds
+    while not holds():
+        assert time.monotonic() < deadline, "it did not happen in time"
+        time.sleep(0.03)
+
+
+class Map:
+    """The map in a browser window, drawn; `where` says independently of it where a point must be."""
+
+    def __init__(self, watched: Any, address: str, step: str = "six", n: int = IMAGES) -> None:
+        self.watched, self.page, self.n = watched, watched.page, n
+        watched.open(f"{address}/?step={step}&n={n}")
+        self.root = self.page.locator(".latent-map")
+        self.page.locator(".latent-map[data-drawn]").wait_for(timeout=60_000)
+
+    def told(self) -> dict[str, Any]:
+        return dict(json.loads(self.page.locator("#told").inner_text()))
+
+    def drawn(self) -> int:
+        return int(self.root.get_attribute("data-drawn"))
+
+    def after_drawing(self, action: Callable[[], Any]) -> None:
+        before = self.drawn()
+        action()
+        wait_until(lambda: self.drawn() > before)
+
+    def selected(self) -> int:
+        return int(self.root.get_attribute("data-selected") or 0)
+
+    def count(self, name: str) -> str:
+        return str(self.class_button(name).locator("small").inner_text())
+
+    def class_button(self, name: str) -> Any:
+        return self.page.locator(".lm-legend button").filter(has_text=name)
+
+    def where(self, panel: int, rows: Any = None) -> np.ndarray:
+        """(m, 2) pixels of the window: the extent, a margin, one unit for both axes, upright."""
+        at = positions(panel, self.n)
+        box = self.page.locator(".lm-box").nth(panel).bounding_box()
+        low, high = at.min(axis=0), at.max(axis=0)
+        unit = max((high - low) / [box["width"], box["height"]]) * MARGIN
+        centre = [box["x"] + box["width"] / 2, box["y"] + box["height"] / 2]
+        found = centre + (at - (low + high) / 2) / unit * [1, -1]
+        return found if rows is None else found[rows]
+
+    def ranges(self, panel: int) -> list[float]:
+        """What Plotly shows of a flat panel: x from, x to, y from, y to."""
+        suffix = panel + 1 if panel else ""
+        script = f"f => [...f.layout.xaxis{suffix}.range, ...f.layout.yaxis{suffix}.range]"
+        return [float(end) for end in self.page.locator(".lm-figure").evaluate(script)]
+
+    def drag(self, path: np.ndarray) -> None:
+        mouse = self.page.mouse
+        mouse.move(*path[0])
+        mouse.down()
+        for place in path[1:]:
+            mouse.move(*place, steps=2)
+        mouse.up()
+
+    def search(self, words: str) -> None:
+        field = self.page.get_by_role("searchbox")
+        field.fill(words)
+        field.press("Enter")
+
+
+def lonely(at: np.ndarray, clear: float = 16) -> list[int]:
+    """Rows whose point has no other near it, so that pointing at it means no other."""
+    apart = np.linalg.norm(at[:, None] - at[None], axis=2) + 1e6 * np.eye(len(at))
+    return list(np.flatnonzero(apart.min(axis=1) > clear))
+
+
+def circle(middle: np.ndarray, radius: float) -> np.ndarray:
+    turn = np.linspace(0, 2 * np.pi, 40)
+    return middle + radius * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+
+
+def mean_colour(locator: Any) -> np.ndarray:
+    picture = np.asarray(Image.open(io.BytesIO(locator.screenshot())).convert("RGB")).astype(float)
+    inner = picture[20:-20, 20:-20] if min(picture.shape[:2]) > 60 else picture[8:-12, 8:-8]
+    return inner.mean(axis=(0, 1))
+
+
+def test_hovering_a_point_shows_its_own_image_class_and_name(address: str, page: Any) -> None:
+    view = Map(page, address)
+    for panel in (0, 2):
+        at = view.where(panel)
+        for row in lonely(at)[:3]:
+            view.page.mouse.move(*at[row] + [60, -60], steps=2)
+            view.page.mouse.move(*at[row], steps=3)
+            card = view.page.locator(".lm-card")
+            card.filter(has_text=f"colour-{row:03d}-{row}.png").wait_for(timeout=5000)
+            view.page.locator(".lm-frame img:not([hidden])").wait_for()
+            assert CLASSES[row % 4] in card.inner_text()
+            assert np.abs(mean_colour(view.page.locator(".lm-frame")) - colour(row)).max() <= 6
+    page.clean()
+
+
+def test_each_point_is_drawn_where_the_map_says_and_in_the_colour_of_its_class(
+    address: str, page: Any
+) -> None:
+    view = Map(page, address)
+    swatches = [
+        mean_of(view.page.locator(".lm-legend i").nth(k).evaluate("e => getComputedStyle(e).backgroundColor"))
+        for k in range(4)
+    ]
+    for panel in range(6):
+        if panel == 3:  # the lower three were outside the window when they were drawn
+            view.page.locator(".lm-lines").nth(5).scroll_into_view_if_needed()
+        shot = np.asarray(Image.open(io.BytesIO(view.page.screenshot())).convert("RGB")).astype(float)
+        at = view.where(panel)
+        rows = lonely(at, clear=9)
+        assert len(rows) > 10
+        for row in rows:
+            x, y = np.round(at[row]).astype(int)
+            seen = shot[y - 1 : y + 2, x - 1 : x + 2].mean(axis=(0, 1))
+            nearest = int(np.argmin([np.abs(seen - swatch).sum() for swatch in swatches]))
+            assert nearest == row % 4, f"row {row} of panel {panel} looks like class {nearest}"
+
+
+def mean_of(rgb: str) -> np.ndarray:
+    return np.array([float(part) for part in rgb[4:-1].split(",")])
+
+
+def test_a_lasso_selects_the_same_rows_everywhere_and_tells_python_exactly_those(
+    address: str, page: Any
+) -> None:
+    view = Map(page, address)
+    at = view.where(1)
+    middle = np.median(at[labels(view.n) == 0], axis=0)
+    ring = circle(middle, 45.0)
+    wanted = np.flatnonzero(np.linalg.norm(at - middle, axis=1) < 45).tolist()
+    edge = np.abs(np.linalg.norm(at - middle, axis=1) - 45)
+    assert 10 < len(wanted) < 100
+    view.drag(ring)
+    wait_until(lambda: view.told()["chosen"] is not None)
+    chosen = view.told()["chosen"]
+    sure = {row for row in wanted if edge[row] > 1.5}
+    assert sure <= set(chosen) <= set(wanted) | set(np.flatnonzero(edge <= 1.5).tolist())
+    assert chosen == sorted(chosen) and view.selected() == len(chosen)
+    tiles = view.page.locator(".lm-tiles button")
+    assert [int(tile.get_attribute("data-row")) for tile in tiles.all()] == chosen
+    assert (
+        view.page.locator(".lm-strip p").inner_text()
+        == f"{len(chosen)} of {len(chosen)} selected images shown"
+    )
+    cats = sum(row % 4 == 0 for row in chosen)
+    assert view.count("cat") == f"{cats} / 60"
+    bright_everywhere(view, chosen)
+    tiles.first.scroll_into_view_if_needed()
+    view.page.wait_for_timeout(700)
+    for place in (0, len(chosen) - 1):
+        assert np.abs(mean_colour(tiles.nth(place).locator("i")) - colour(chosen[place])).max() <= 8
+    page.shot("map-lasso")
+    page.clean()
+
+
+def bright_everywhere(view: Map, chosen: list[int]) -> None:
+    """The canvas above the points shows the selected ones, and no other, in every panel."""
+    origin = view.page.locator(".lm-plots").bounding_box()
+    canvas = view.page.locator(".lm-canvas").nth(1)
+    for panel in range(6):
+        apart = lonely(view.where(panel), clear=10)
+        at = np.round(view.where(panel, apart) - [origin["x"], origin["y"]]).astype(int)
+        alpha = canvas.evaluate(ALPHA, at.tolist())
+        lit = {row for row, value in zip(apart, alpha, strict=True) if value > 100}
+        assert lit == set(apart) & set(chosen), f"panel {panel}"
+
+
+def test_a_selection_of_2000_points_in_six_panels_is_drawn_within_three_tenths_of_a_second(
+    address: str, page: Any
+) -> None:
+    view = Map(page, address, n=2000)
+    view.page.get_by_role("button", name="Box").click()
+    box = view.page.locator(".lm-box").nth(4).bounding_box()
+    view.page.mouse.move(box["x"] + 5, box["y"] + 5)
+    view.page.mouse.down()
+    view.page.mouse.move(box["x"] + box["width"] - 5, box["y"] + box["height"] / 2, steps=5)
+    view.page.mouse.up()
+    wait_until(lambda: view.selected() > 200)
+    assert int(view.root.get_attribute("data-took")) < 300
+    assert view.page.locator(".lm-tiles button").count() == min(300, view.selected())
+    wait_until(lambda: len(view.told()["chosen"] or []) == view.selected())
+
+
+def test_pictures_stand_at_their_points_and_none_covers_another(address: str, page: Any) -> None:
+    view = Map(page, address)
+    view.page.get_by_role("button", name="Pictures").click()
+    view.page.wait_for_timeout(1200)  # the sheet
+    shot = np.asarray(Image.open(io.BytesIO(view.page.screenshot())).convert("RGB")).astype(float)
+    at = np.round(view.where(0)).astype(int)
+    alone = lonely(view.where(0), clear=38)
+    assert len(alone) >= 2, "points far enough apart for every one to have its picture"
+    for row in alone:
+        x, y = at[row]
+        seen = shot[y - 6 : y + 6, x - 6 : x + 6].mean(axis=(0, 1))
+        assert np.abs(seen - colour(row)).max() <= 8, f"row {row}"
+
+
+def test_moving_and_the_wheel_change_one_panel_only_and_a_double_click_shows_all_again(
+    address: str, page: Any
+) -> None:
+    view = Map(page, address)
+    home = view.ranges(0), view.ranges(1)
+    box = view.page.locator(".lm-box").first.bounding_box()
+    middle = np.array([box["x"] + box["width"] / 2, box["y"] + box["height"] / 2])
+    view.page.mouse.move(*middle)
+    view.page.mouse.wheel(0, -300)
+    view.page.wait_for_timeout(300)
+    assert view.ranges(0) == home[0], "while selecting, the wheel scrolls the page"
+    view.page.get_by_role("button", name="Move", exact=True).click()
+    view.drag(np.array([middle, middle + [50, 30]]))
+    wait_until(lambda: view.ranges(0) != home[0])
+    unit = (home[0][1] - home[0][0]) / box["width"]
+    wait_until(lambda: abs(view.ranges(0)[0] - (home[0][0] - 50 * unit)) < 1e-3)
+    assert view.ranges(0)[2] == pytest.approx(home[0][2] + 30 * unit, abs=1e-3)
+    view.page.mouse.wheel(0, -500)
+    wait_until(lambda: view.ranges(0)[1] - view.ranges(0)[0] < 0.6 * (home[0][1] - home[0][0]))
+    assert view.ranges(1) == home[1] and not view.selected()
+    view.page.mouse.dblclick(*middle)
+    wait_until(lambda: view.ranges(0) == pytest.approx(home[0]))
+
+
+def test_an_enlarged_panel_comes_first_and_takes_the_whole_width(address: str, page: Any) -> None:
+    view = Map(page, address)
+    panel = view.page.locator(".lm-panel").nth(3)
+    small = panel.bounding_box()
+    view.after_drawing(lambda: panel.get_by_role("button", name="Enlarge").click())
+    large, first = panel.bounding_box(), view.page.locator(".lm-panel").first.bounding_box()
+    assert large["width"] > 2.8 * small["width"] and large["y"] < first["y"]
+    at = view.where(3)
+    row = lonely(at)[0]
+    view.page.mouse.move(*at[row] + [40, -40])
+    view.page.mouse.move(*at[row], steps=3)
+    view.page.locator(".lm-card").filter(has_text=f"-{row}.png").wait_for(timeout=5000)
+    view.after_drawing(lambda: panel.get_by_role("button", name="Show beside").click())
+    assert panel.bounding_box()["width"] == pytest.approx(small["width"], abs=1)
+
+
+def test_a_change_of_theme_recolours_the_scale(address: str, page: Any) -> None:
+    view = Map(page, address)
+    view.page.get_by_label("Colour by").select_option("loss")
+    ramp = view.page.locator(".lm-ramp")
+    light = ramp.evaluate("e => e.style.background")
+    view.page.emulate_media(color_scheme="dark")
+    wait_until(lambda: ramp.evaluate("e => e.style.background") != light)
+    page.clean()
+
+
+def test_a_pack_that_cannot_be_read_is_told_in_a_sentence(address: str, page: Any) -> None:
+    page.open(f"{address}/?step=six&n=60001")
+    page.page.locator(".lm-notice").filter(has_text="could not be drawn").wait_for(timeout=30_000)
+    page.clean()
+
+
+def test_a_click_rings_the_point_and_tells_python_its_row(address: str, page: Any) -> None:
+    view = Map(page, address)
+    at = view.where(0)
+    row = lonely(at)[4]
+    view.page.mouse.click(*at[row])
+    wait_until(lambda: view.told()["clicked"] == row and view.told()["chosen"] == [row])
+    view.search("dog")
+    wait_until(lambda: view.selected() == 60)
+    view.page.locator(".lm-tiles button").nth(3).focus()
+    view.page.keyboard.press("Enter")
+    wait_until(lambda: view.told()["clicked"] == 13)
+    assert view.selected() == 60, "looking at one of many leaves the selection alone"
+    view.page.keyboard.press("Escape")
+    wait_until(lambda: view.told()["chosen"] == [])
+    assert view.selected() == 0
+
+
+def test_the_legend_hides_and_solos_by_mouse_and_keyboard_and_hidden_points_cannot_be_selected(
+    address: str, page: Any
+) -> None:
+    view = Map(page, address)
+    view.after_drawing(lambda: view.class_button("cat").click())
+    assert view.class_button("cat").get_attribute("aria-pressed") == "false"
+    view.page.get_by_role("button", name="Select all visible").click()
+    wait_until(lambda: view.told()["chosen"] == [row for row in range(IMAGES) if row % 4])
+    view.after_drawing(lambda: view.class_button("cat").press("Enter"))
+    assert view.class_button("cat").get_attribute("aria-pressed") == "true"
+    assert view.class_button("cat").evaluate("e => e === document.activeElement"), "the keyboard stays there"
+    view.page.get_by_role("button", name="Invert").click()
+    wait_until(lambda: view.told()["chosen"] == list(range(0, IMAGES, 4)))
+    view.after_drawing(lambda: view.class_button("owl").dblclick())
+    pressed = [view.class_button(name).get_attribute("aria-pressed") for name in CLASSES]
+    assert pressed == ["false", "false", "false", "true"]
+    assert "180 hidden" in view.page.locator(".lm-told").inner_text()
+    view.after_drawing(lambda: view.class_button("owl").press("Shift+Enter"))
+    assert view.class_button("cat").get_attribute("aria-pressed") == "true"
+
+
+def test_search_finds_names_and_classes_and_says_when_there_are_none(address: str, page: Any) -> None:
+    view = Map(page, address)
+    view.search("colour-01")
+    wait_until(lambda: view.told()["chosen"] == list(range(10, 20)))
+    view.search("ONERROR")
+    wait_until(lambda: view.told()["chosen"] == list(range(2, IMAGES, 4)))
+    view.search("no such thing")
+    wait_until(lambda: view.told()["chosen"] == [])
+    assert "No visible point" in view.page.locator(".lm-told").inner_text()
+    page.clean()
+
+
+def test_what_was_set_up_outlives_a_rerun_a_new_pack_and_a_remount(address: str, page: Any) -> None:
+    view = Map(page, address, step="early")
+    states = view.page.locator(".lm-panel")
+    assert [states.nth(k).get_attribute("data-state") for k in range(3)] == ["done", "working", "waiting"]
+    assert "iteration 120 of 750" in states.nth(1).inner_text()
+    view.search("dog")
+    wait_until(lambda: len(view.told()["chosen"] or []) == 60)
+    view.page.locator(".lm-box").first.focus()
+    for _ in range(4):
+        view.page.keyboard.press("+")
+    view.page.get_by_label("Colour by").select_option("loss")
+    view.page.wait_for_timeout(500)
+    runs = view.told()["runs"]
+    view.page.get_by_role("button", name="Rerun").click()
+    wait_until(lambda: view.told()["runs"] > runs)
+    kept(view)
+    view.after_drawing(lambda: view.page.get_by_text("More panels").click())
+    wait_until(lambda: states.count() == 4)
+    assert "raise the neighbours to 15" in states.nth(3).inner_text()
+    kept(view)
+    for _ in range(2):
+        view.page.get_by_text("Away").click()
+        view.watched.ready()
+        view.page.wait_for_timeout(300)
+    view.page.locator(".latent-map[data-drawn]").wait_for(timeout=20_000)
+    kept(view)
+    wait_until(lambda: len(view.told()["chosen"] or []) == 60)
+    page.shot("map-more-panels")
+    page.clean()
+
+
+def kept(view: Map) -> None:
+    wait_until(lambda: "60 of 240 selected" in view.page.locator(".lm-told").inner_text())
+    assert view.page.get_by_label("Colour by").input_value() == "loss"
+    zoomed = view.ranges(0)[1] - view.ranges(0)[0]
+    at = positions(0, view.n)
+    box = view.page.locator(".lm-box").first.bounding_box()
+    whole = max((at.max(axis=0) - at.min(axis=0)) / [box["width"], box["height"]]) * MARGIN * box["width"]
+    assert zoomed == pytest.approx(whole / 1.4**4, rel=1e-3)
+
+
+def test_rows_that_the_page_marks_are_lit_and_ringed(address: str, page: Any) -> None:
+    view = Map(page, address)
+    view.page.get_by_text("Mark", exact=True).click()
+    view.page.locator(".lm-strip").wait_for()
+    rows = [int(tile.get_attribute("data-row")) for tile in view.page.locator(".lm-tiles button").all()]
+    assert rows == [3, 7, 11]
+    bright_everywhere(view, [7, 11])
+    assert view.told()["chosen"] is None, "what the page marks is not the person's selection"
+
+
+def test_three_axes_turn_and_take_part_in_the_selection_in_the_dark(
+    address: str, visit: Callable[..., Any]
+) -> None:
+    page = visit(dark=True)
+    view = Map(page, address, step="deep")
+    view.search("owl")
+    wait_until(lambda: view.selected() == 60)
+    sizes = "() => document.querySelector('.lm-figure').data.map(trace => trace.x.length)"
+    wait_until(lambda: view.page.evaluate(sizes) == [240, 240, 60, 0])
+    box = view.page.locator(".lm-box").nth(1).bounding_box()
+    eye = "() => JSON.stringify(document.querySelector('.lm-figure')._fullLayout.scene2.camera.eye)"
+    before = view.page.evaluate(eye)
+    view.drag(np.array([[box["x"] + 200 + 20 * k, box["y"] + 200] for k in range(6)]))
+    wait_until(lambda: view.page.evaluate(eye) != before)
+    row = point_somewhere(view, box)
+    view.page.mouse.down()
+    view.page.mouse.up()
+    wait_until(lambda: view.told()["clicked"] == row)
+    wait_until(lambda: view.page.evaluate(sizes) == [240, 240, 60, 1])
+    page.shot("map-three-axes-dark")
+    page.clean()
+
+
+def point_somewhere(view: Map, box: dict[str, float]) -> int:
+    """Move over a scene until a point's card is shown, and tell its row."""
+    card = view.page.locator(".lm-card")
+    for place in range(40, int(min(box["width"], box["height"])) - 10, 5):
+        view.page.mouse.move(box["x"] + box["width"] / 2 - 150 + place, box["y"] + box["height"] / 2)
+        view.page.wait_for_timeout(220)
+        if card.is_visible():
+            return int(card.inner_text().split("-")[-1].split(".")[0])
+    raise AssertionError("no point was found in the scene")
+
+
+def test_without_webgl_the_points_are_drawn_as_shapes_and_a_note_says_so(address: str, page: Any) -> None:
+    page.page.add_init_script(
+        "const get = HTMLCanvasElement.prototype.getContext;"
+        "HTMLCanvasElement.prototype.getContext = function (kind, ...rest) {"
+        " return kind.includes('webgl') ? null : get.call(this, kind, ...rest); };"
+    )
+    view = Map(page, address, step="deep")
+    assert "no WebGL" in view.page.locator(".lm-head").inner_text()
+    assert "first two are shown" in view.page.locator(".lm-panel").nth(1).inner_text()
+    assert view.page.locator(".lm-figure .scatterlayer path.point").count() == 2 * IMAGES
+    page.clean()
+
+
+def test_on_a_phone_panels_stand_below_each_other(address: str, visit: Callable[..., Any]) -> None:
+    page = visit(width=400, height=860, dark=True)
+    view = Map(page, address, step="late")
+    boxes = [view.page.locator(".lm-box").nth(k).bounding_box() for k in range(4)]
+    assert len({round(box["x"]) for box in boxes}) == 1 and boxes[0]["y"] < boxes[1]["y"]
+    assert view.page.evaluate("document.documentElement.scrollWidth") <= 400
+    page.shot("map-phone-dark")
+    page.clean()
+
+
+def test_a_finger_taps_a_point_and_scrolls_until_a_tool_is_chosen(
+    address: str, chromium: Any, page: Any
+) -> None:
+    context = chromium.new_context(viewport={"width": 400, "height": 860}, has_touch=True, is_mobile=True)
+    try:
+        watched = type(page)(context.new_page())
+        view = Map(watched, address, step="late")
+        box = view.page.locator(".lm-box").first
+        assert box.evaluate("e => getComputedStyle(e).touchAction") != "none"
+        at = view.where(0)
+        row = next(row for row in lonely(at, clear=24) if at[row][1] < 850)
+        view.page.touchscreen.tap(*at[row])
+        view.page.locator(".lm-card").filter(has_text=f"-{row}.png").wait_for(timeout=5000)
+        wait_until(lambda: view.told()["clicked"] == row)
+        view.page.get_by_role("button", name="Lasso").tap()
+        assert box.evaluate("e => getComputedStyle(e).touchAction") == "none"
+        watched.clean()
+    finally:
+        context.close()

@@ -1,0 +1,217 @@
+"""The maps page: from its form to panels that get ready, and each part of a finished map."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from engine.data.dataset import Dataset, list_datasets
+from engine.evaluation.map_result import read_map
+from engine.evaluation.selections import list_selections
+from engine.methods.latent_map_config import only
+from engine.projections import PROJECTIONS
+from engine.runs.executors import InlineExecutor
+from engine.runs.recipe import Recipe, check_recipe, make_recipe
+from engine.runs.store import RunStore
+from pages.components import map_run
+from pages.components.map_neighbours import ROW
+from pages.components.map_panels import colour_fields, map_bytes, map_version
+from pages.components.map_spaces import PINS, titles
+from tests.pages.made import HOSTILE, fine, make_dataset, make_unlabelled, open_page, words
+
+PAGE = "latent_maps"
+
+
+@pytest.fixture
+def dataset(workspace: Path) -> Dataset:
+    return make_dataset(HOSTILE[:2], (12, 6, 2))
+
+
+def map_recipe(dataset: Dataset, *methods: str, **config: Any) -> Recipe:
+    fields = {"dataset": dataset.id, "fingerprint": dataset.fingerprint, "method": "latent_map"}
+    rest = {"backbone": "pixels", "image_size": 32, "seed": 0}
+    return check_recipe(make_recipe({**fields, "config": {**only(methods), **config}, **rest}))
+
+
+def map_of(dataset: Dataset, *methods: str, **config: Any) -> str:
+    store = RunStore()
+    run = store.create(map_recipe(dataset, *methods, **config)).id
+    InlineExecutor(store).submit(run)
+    assert store.status(run).state == "done", store.log_tail(run)
+    return run
+
+
+def part(app: AppTest, run: str, name: str) -> AppTest:
+    return fine(app.button_group(key=f"maps.part.{run}").set_value(name).run())
+
+
+def select(monkeypatch: pytest.MonkeyPatch, rows: list[int]) -> None:
+    """What drawing around points does: the component itself needs a browser."""
+    monkeypatch.setattr(map_run, "selected_rows", lambda key: rows)
+
+
+def test_without_a_data_set_the_page_says_what_to_do(workspace: Path) -> None:
+    assert "Choose a data set" in words(open_page(PAGE))
+
+
+def test_the_form_tells_every_method_and_starts_the_run_that_it_says(dataset: Dataset, waiting: None) -> None:
+    app = open_page(PAGE, data=dataset.id)
+    chosen = app.button_group(key="maps.methods")
+    assert list(chosen.value) == ["pca", "kernel_pca", "lle", "isomap", "tsne", "umap"]
+    for name in chosen.value:
+        assert PROJECTIONS[name].beware in words(app)
+    app = fine(chosen.set_value(["pca", "mds"]).run())
+    app = fine(app.number_input(key="compose.latent_map.points").set_value(15).run())
+    assert "15 of 40 images" in words(app) and "2 2-D maps" in words(app)
+    fine(app.button(key="compose.start").click().run())
+    (run,) = RunStore().list()
+    recipe = RunStore().recipe(run.id)
+    assert (recipe.method, recipe.backbone, recipe.config["points"]) == ("latent_map", "pixels", 15)
+    assert [name for name in PROJECTIONS if recipe.config[name]] == ["pca", "mds"]
+
+
+def test_no_method_no_map(dataset: Dataset) -> None:
+    app = open_page(PAGE, data=dataset.id)
+    app = fine(app.button_group(key="maps.methods").set_value([]).run())
+    assert "Choose at least one method" in words(app)
+    assert app.button(key="compose.start").disabled
+
+
+def test_an_encoder_can_be_mapped_in_place_of_pixels(dataset: Dataset, waiting: None) -> None:
+    app = open_page(PAGE, data=dataset.id)
+    app = fine(app.button_group(key="maps.source").set_value("encoder").run())
+    fine(app.button(key="compose.start").click().run())
+    (run,) = RunStore().list()
+    assert RunStore().recipe(run.id).backbone == "random:cnn-small"
+
+
+def test_a_finished_map_shows_its_figures_and_its_recipe(dataset: Dataset) -> None:
+    run = map_of(dataset, "pca", "isomap")
+    app = open_page(PAGE, data=dataset.id, run=run)
+    (table,) = [frame.value for frame in app.dataframe]
+    assert list(table["map"]) == ["PCA", "Isomap"] and (table["trust"] > 0.5).all()
+    assert "40 of 40 images" in words(app) and PROJECTIONS["isomap"].beware in words(app)
+    app = part(app, run, "Recipe and downloads")
+    assert f"python -m engine project pixels --data {dataset.id}" in app.code[0].value
+
+
+def test_a_waiting_map_shows_that_it_waits(dataset: Dataset, waiting: None) -> None:
+    run = RunStore().create(map_recipe(dataset, "pca")).id
+    RunStore().folder(run)
+    app = open_page(PAGE, data=dataset.id, run=run)
+    assert not app.exception and not app.dataframe
+
+
+def test_a_failed_map_says_why(dataset: Dataset) -> None:
+    store = RunStore()
+    run = store.create(map_recipe(dataset, "pca", split="test")).id
+    InlineExecutor(store).submit(run)
+    assert store.status(run).state == "failed"
+    assert "at least 5" in words(open_page(PAGE, data=dataset.id, run=run))
+
+
+def test_a_clicked_point_shows_its_true_neighbours_and_who_lost_them(dataset: Dataset) -> None:
+    run = map_of(dataset, "pca", "isomap")
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Point and neighbours")
+    assert "Click a point on any map" in words(app)
+    app.session_state[ROW.format(run)] = 3
+    app = fine(app.run())
+    assert "Nearest in the original space" in words(app) and "true neighbour" in words(app)
+    app = fine(app.toggle(key=f"maps.light.{run}").set_value(True).run())
+    found = read_map(run)
+    assert found is not None
+    lit = app.session_state[f"maps.lit.{run}"]
+    assert lit == [3, *found.neighbours[3][:12].tolist()]
+
+
+def test_a_selection_is_judged_kept_and_made_into_a_set(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = map_of(dataset, "pca", "isomap")
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Selection")
+    assert "Draw around some points" in words(app)
+    found = read_map(run)
+    assert found is not None
+    rows = [row for row in range(40) if found.label[row] == 0]
+    select(monkeypatch, rows)
+    app = fine(app.run())
+    assert "20 of 40 points" in words(app) and "Is this cluster real?" in words(app)
+    assert "Real:" in words(app), "images of two plain colours are two islands"
+    app.text_input(key="maps.keep.name").set_value("the first class")
+    app = fine([b for b in app.button if b.label == "Keep this selection"][0].click().run())
+    assert list_selections(run) == {"the first class": rows}
+    fine(app.button(key="maps.derive.go").click().run())
+    new = next(found for found in list_datasets() if found.id != dataset.id)
+    assert new.n == 20 and len(new.classes) == 1
+
+
+def test_unlabelled_images_are_mapped_too(workspace: Path) -> None:
+    dataset = make_unlabelled(24)
+    run = map_of(dataset, "pca")
+    app = open_page(PAGE, data=dataset.id, run=run)
+    (table,) = [frame.value for frame in app.dataframe]
+    assert "hit" not in table and "24 of 24 images" in words(app)
+
+
+def test_the_pack_changes_its_address_with_what_it_shows(dataset: Dataset) -> None:
+    run = map_of(dataset, "pca", "isomap")
+    found = read_map(run)
+    assert found is not None
+    both, one = (map_version(run, found, shown) for shown in (("pca", "isomap"), ("pca",)))
+    assert both != one and both == map_version(run, found, ("pca", "isomap"))
+    assert len(map_bytes(run, found, dataset, ("pca", "isomap"))) > len(
+        map_bytes(run, found, dataset, ("pca",))
+    )
+
+
+def test_points_are_coloured_by_all_that_is_known(dataset: Dataset) -> None:
+    found = read_map(map_of(dataset, "pca", "isomap"))
+    assert found is not None
+    fields = {field.name: field for field in colour_fields(found, dataset)}
+    assert {"class", "split", "trust in PCA", "trust in Isomap"} <= set(fields)
+    assert tuple(fields["class"].names) == dataset.classes
+    assert fields["trust in PCA"].values.tolist() == found.panels[0].kept.tolist()  # type: ignore[union-attr]
+
+
+def test_run_again_fills_the_form_with_the_recipe(dataset: Dataset) -> None:
+    run = map_of(dataset, "pca", "mds", points=30)
+    app = open_page(PAGE, data=dataset.id, run=run)
+    app = fine(app.button(key="run.again").click().run())
+    assert list(app.button_group(key="maps.methods").value) == ["pca", "mds"]
+    assert app.number_input(key="compose.latent_map.points").value == 30
+
+
+def test_noise_of_the_same_size_is_drawn_beside_at_the_press_of_a_button(dataset: Dataset) -> None:
+    run = map_of(dataset, "pca")
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Noise")
+    app = fine(app.button(key="maps.noise").click().run())
+    (noise,) = [other for other in RunStore().list() if other.id != run]
+    assert RunStore().recipe(noise.id).config["noise"] is True
+    (table,) = [frame.value for frame in app.dataframe]
+    real, drawn = read_map(run), read_map(noise.id)
+    assert real is not None and drawn is not None
+    assert table["trust"][0] == pytest.approx(drawn.panels[0].quality["trustworthiness"])
+    assert drawn.panels[0].quality["trustworthiness"] != real.panels[0].quality["trustworthiness"]
+
+
+def test_the_same_images_are_laid_side_by_side_in_every_space(dataset: Dataset) -> None:
+    map_of(dataset, "pca")
+    app = open_page(PAGE, data=dataset.id, view="spaces")
+    assert "at least two encoders" in words(app)
+    store = RunStore()
+    recipe = map_recipe(dataset, "pca").model_copy(update={"backbone": "random:cnn-small"})
+    InlineExecutor(store).submit(store.create(recipe).id)
+    map_of(dataset, "pca", noise=True)
+    app = fine(app.run())
+    assert "40 images that all of these maps show" in words(app)
+    app.session_state[PINS.format(dataset.id)] = [2, 5]
+    assert "2 of 10 pinned" in words(fine(app.run()))
+
+
+def test_spaces_are_called_by_their_encoder(dataset: Dataset) -> None:
+    runs = [map_of(dataset, "pca"), map_of(dataset, "isomap"), map_of(dataset, "pca", noise=True)]
+    maps = [found for found in map(read_map, runs) if found is not None]
+    assert titles(maps) == ["Raw pixels", "Raw pixels 2", "noise like Raw pixels"]
