@@ -12,6 +12,8 @@ from engine.errors import UserError
 LEAST = 5  # points below which nothing can be told from a map
 LARGEST = 1e15  # squares beyond this overflow float32
 KD_TREE_WIDTH = 15  # up to so many numbers a point, a tree beats comparing all with all
+ROUNDING = 8  # of a float's steps that a sum of products may be off, as a bound on what was seen
+FEW_CELLS = 2**18  # differences held at a time: they stay in the processor's cache
 CHUNK_CELLS = 2**24  # distances held at a time
 
 
@@ -171,24 +173,63 @@ def _others_by_tree(x: np.ndarray, k: int) -> Neighbours:
 
 
 def _by_all(x: np.ndarray, bank: np.ndarray, k: int, others: bool) -> Neighbours:
-    """Compare all with all in float32, then measure the candidates exactly; ties go to the lower row."""
+    """Compare all with all in float32, then measure the candidates exactly; ties go to the lower row.
+
+    Rows whose neighbours the rounding of float32 could hide, as in tight groups far apart, are compared again
+    in float64.
+    """
     mean = bank.mean(0, dtype=np.float64)
-    x, bank = (x - mean).astype(np.float32), (bank - mean).astype(np.float32)
-    halves = np.einsum("nd,nd->n", bank, bank) / 2
+    centred = tuple((given - mean).astype(np.float32) for given in (x, bank))
     m, n = len(x), len(bank)
-    more = min(k + 4, n - int(others))
     index, distance = np.empty((m, k), np.int64), np.empty((m, k), np.float32)
     size = max(1, min(m, CHUNK_CELLS // n))
     for start in range(0, m, size):
         rows = np.arange(start, min(start + size, m))
-        far = halves - x[rows] @ bank.T  # half the squared distance, less the row's own part
-        if others:
-            far[np.arange(len(rows)), rows] = np.inf
-        near = np.argpartition(far, more - 1, axis=1)[:, :more]
-        near.sort(axis=1)
-        apart = bank[near] - x[rows][:, None]
-        exact = np.sqrt(np.einsum("nkd,nkd->nk", apart, apart, dtype=np.float64))
-        order = np.argsort(exact, axis=1, kind="stable")[:, :k]
-        index[rows] = np.take_along_axis(near, order, 1)
-        distance[rows] = np.take_along_axis(exact, order, 1)
+        index[rows], distance[rows], sure = _nearest_rows(x, bank, centred, rows, k, others)
+        if not sure.all():
+            doubtful = rows[~sure]
+            precise = tuple(given.astype(np.float64) - mean for given in (x, bank))
+            index[doubtful], distance[doubtful], _ = _nearest_rows(x, bank, precise, doubtful, k, others)
     return Neighbours(index, distance)
+
+
+def _nearest_rows(
+    x: np.ndarray,
+    bank: np.ndarray,
+    centred: tuple[np.ndarray, ...],
+    rows: np.ndarray,
+    k: int,
+    others: bool,
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(r, k) rows of the bank, their exact distances, and (r,) whether no nearer one can have been missed.
+
+    `centred` is x and the bank about one middle, in the precision in which candidates are looked for.
+    """
+    asked, all_of = centred[0][rows], centred[1]
+    halves = np.einsum("nd,nd->n", all_of, all_of) / 2
+    own = np.einsum("nd,nd->n", asked, asked) / 2
+    most = len(bank) - int(others)
+    more = min(k + 4, most)
+    far = halves - asked @ all_of.T  # half the squared distance, less the row's own part
+    if others:
+        far[np.arange(len(rows)), rows] = np.inf
+    near = np.argpartition(far, more - 1, axis=1)[:, :more]
+    last = np.take_along_axis(far, near, 1).max(1)
+    near.sort(axis=1)
+    squares = _squares(x[rows], bank, near)
+    order = np.argsort(squares, axis=1, kind="stable")[:, :k]
+    squares = np.take_along_axis(squares, order, 1)
+    rounding = ROUNDING * np.finfo(far.dtype).eps * (halves.max() + own)
+    sure = (last + own - rounding >= squares[:, -1] / 2) | (more == most)
+    return np.take_along_axis(near, order, 1), np.sqrt(squares), sure
+
+
+def _squares(x: np.ndarray, bank: np.ndarray, near: np.ndarray) -> np.ndarray:
+    """(r, k) squared distances of (r, d) points to rows of the bank, with every digit, a few at a time."""
+    found = np.empty(near.shape)
+    few = max(1, FEW_CELLS // (near.shape[1] * x.shape[1]))
+    for start in range(0, len(x), few):
+        part = slice(start, start + few)
+        apart = bank[near[part]] - x[part][:, None].astype(np.float64)
+        found[part] = np.einsum("nkd,nkd->nk", apart, apart)
+    return found

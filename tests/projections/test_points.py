@@ -132,3 +132,16 @@ def test_a_number_of_neighbours_is_clamped_with_a_note() -> None:
     assert neighbours_within(10, 11) == (10, ())
     k, notes = neighbours_within(10, 8)
     assert k == 7 and "7 neighbours" in notes[0]
+
+
+@pytest.mark.parametrize("gap", [100.0, 1e3, 1e5])
+def test_tight_groups_far_apart_keep_their_neighbours(gap: float) -> None:
+    random = np.random.default_rng(0)
+    x = random.normal(0, 0.1, (200, 20))
+    x[100:] += gap
+    given = x.astype(np.float32).astype(np.float64)
+    apart = ((given[:, None] - given[None]) ** 2).sum(2)
+    np.fill_diagonal(apart, np.inf)
+    found = Points(x).graph(8)
+    nearest = np.sort(np.sqrt(apart), axis=1)[:, :8]
+    assert np.take_along_axis(np.sqrt(apart), found.index, 1) == pytest.approx(nearest, rel=1e-6)
