@@ -25,6 +25,7 @@ class ProjectionEntry:
         place: `module:class` of the projection.
         transforms: Whether new points can be placed on an old map.
         tutorial_seconds: What the tutorial measured, where it did.
+        strip: The setting that decides the picture, and values that show how.
     """
 
     title: str
@@ -34,6 +35,7 @@ class ProjectionEntry:
     place: str
     transforms: bool = False
     tutorial_seconds: float | None = None
+    strip: tuple[str, tuple[float, ...]] | None = None
 
 
 PROJECTIONS: dict[str, ProjectionEntry] = {
@@ -61,6 +63,7 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         seen="The order of points along a smooth sheet that is sampled evenly.",
         beware="Distances and density mean nothing, and groups that lie apart shrink to spots and spikes.",
         place="engine.projections.lle:LLE",
+        strip=("n_neighbors", (5, 10, 20, 50)),
         transforms=True,
         tutorial_seconds=0.077,
     ),
@@ -70,6 +73,7 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         seen="Far apart on the map is far to go from point to point, not straight through the gaps.",
         beware="One link across a gap is a short cut that bends the whole map: try fewer neighbours too.",
         place="engine.projections.isomap:Isomap",
+        strip=("n_neighbors", (5, 10, 20, 50)),
         transforms=True,
         tutorial_seconds=0.12,
     ),
@@ -79,6 +83,7 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         seen="Which points are alike, and which groups they form.",
         beware="How far apart or how large groups are means little, and few points form groups by chance.",
         place="engine.projections.tsne:TSNE",
+        strip=("perplexity", (5, 15, 30, 60, 100)),
         transforms=True,
         tutorial_seconds=2.7,
     ),
@@ -88,6 +93,7 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         seen="Groups and the bridges between them, more compact than t-SNE draws them.",
         beware="Distances between groups, and their density, owe more to the settings than to the points.",
         place="engine.projections.umap:UMAP",
+        strip=("n_neighbors", (5, 15, 30, 60, 100)),
         transforms=True,
     ),
     "mds": ProjectionEntry(
@@ -103,6 +109,7 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         seen="Which points hang together, and the thin bridges between groups.",
         beware="Groups are drawn tighter and further apart than they are; distances mean little.",
         place="engine.projections.laplacian_eigenmaps:LaplacianEigenmaps",
+        strip=("n_neighbors", (5, 10, 20, 50)),
     ),
 }
 

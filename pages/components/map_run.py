@@ -18,6 +18,7 @@ from pages.components.map_recipe import recipe_part
 from pages.components.map_replay import replay_part
 from pages.components.map_selection import selection_part
 from pages.components.map_stage import draw_panels, view_key, watch_map
+from pages.components.map_strip import strip_part
 from pages.components.map_trust import trust_part
 from pages.components.map_view import selected_rows
 from pages.components.run_view import ADVICE, run_head
@@ -79,6 +80,7 @@ def _parts(summary: RunSummary, found: LatentMap, dataset: Dataset) -> None:
     }
     if any(panel.frames is not None for panel in found.done):
         parts["Replay"] = replay_part
+    parts["Film strip"] = strip_part
     if not found.settings.noise:
         parts["New images"] = new_part
         parts["Noise"] = noise_part

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections.abc import Sequence
 from functools import lru_cache
 
 import streamlit as st
@@ -41,19 +42,22 @@ def spaces_bin(request: Request) -> Response:
     """The pack of one method's panel of several runs; its address names the runs, which never change."""
     try:
         runs = [check_id(run, "run id") for run in request.query_params.get("runs", "")[:400].split(",")]
-        data = _packed(tuple(runs[: pack.MOST_PANELS]), request.query_params.get("method", "")[:40])
+        asked = [request.query_params.get(name, "")[:60] for name in ("method", "by")]
+        data = _packed(tuple(runs[: pack.MOST_PANELS]), *asked)
     except UserError as error:
         return JSONResponse({"error": str(error)}, status_code=404, headers=NO_STORE)
     return Response(data, media_type="application/octet-stream", headers=NO_STORE)
 
 
 @lru_cache(maxsize=8)
-def _packed(runs: tuple[str, ...], method: str) -> bytes:
-    maps = _read(runs)
+def _packed(runs: tuple[str, ...], method: str, by: str) -> bytes:
+    """The pack of these runs' panels, called by the setting `by`, or by their encoders if that is empty."""
+    maps = read_maps(runs)
     found = shared_spaces(maps, method)
     dataset = open_dataset(next(iter(maps.values())).recipe.dataset)
     panels = []
-    for (run, one), title in zip(maps.items(), titles(list(maps.values())), strict=True):
+    named = [f"{by.partition('_')[2]} {one.recipe.config.get(by)}".replace("_", " ") for one in maps.values()]
+    for (run, one), title in zip(maps.items(), named if by else titles(list(maps.values())), strict=True):
         panel = next(panel for panel in one.done if panel.method == method)
         panels.append(pack.Panel(title, found.positions[run], figures=list(figures(panel, one))))
     names = dataset.names
@@ -62,7 +66,12 @@ def _packed(runs: tuple[str, ...], method: str) -> bytes:
     return pack.pack(panels, colours, captions, pictures_of(dataset, found.index), len(found.index))
 
 
-def _read(runs: tuple[str, ...]) -> dict[str, LatentMap]:
+def read_maps(runs: Sequence[str]) -> dict[str, LatentMap]:
+    """Maps by run.
+
+    Raises:
+        UserError: One of the runs has no points.
+    """
     maps = {run: read_map(run, run_store()) for run in runs}
     missing = [run for run, one in maps.items() if one is None]
     if missing:
@@ -101,7 +110,7 @@ def every_space(dataset: Dataset) -> None:
         max_selections=pack.MOST_PANELS, key=f"maps.spaces.runs.{dataset.id}",
         help="Finished maps of this data set; the first is where the others are turned to.",
     )  # fmt: skip
-    maps = _read(tuple(chosen))
+    maps = read_maps(chosen)
     shared = [
         name for name in PROJECTIONS if all(any(p.method == name for p in m.done) for m in maps.values())
     ]

@@ -211,6 +211,17 @@ def test_the_same_images_are_laid_side_by_side_in_every_space(dataset: Dataset) 
     assert "2 of 10 pinned" in words(fine(app.run()))
 
 
+def test_a_film_strip_draws_one_method_with_several_values(dataset: Dataset) -> None:
+    run = map_of(dataset, "pca", "isomap")
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Film strip")
+    assert "neighbours 5, 10, 20, 50" in words(app)
+    fine(app.button(key="maps.strip.draw").click().run())
+    others = [RunStore().recipe(other.id) for other in RunStore().list() if other.id != run]
+    assert sorted(recipe.config["isomap_n_neighbors"] for recipe in others) == [5, 10, 20, 50]
+    assert all(recipe.config["isomap"] and not recipe.config["pca"] for recipe in others)
+    assert {recipe.seed for recipe in others} == {0}
+
+
 def test_spaces_are_called_by_their_encoder(dataset: Dataset) -> None:
     runs = [map_of(dataset, "pca"), map_of(dataset, "isomap"), map_of(dataset, "pca", noise=True)]
     maps = [found for found in map(read_map, runs) if found is not None]
