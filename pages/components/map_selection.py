@@ -11,6 +11,7 @@ from engine.data.splits import SPLITS
 from engine.errors import UserError
 from engine.evaluation.map_result import LatentMap
 from engine.evaluation.selections import list_selections, remove_selection, save_selection
+from engine.runs.recipe import Recipe, check_recipe, make_recipe
 from engine.runs.summary import RunSummary
 from pages.components import store
 from pages.components.data_imports import toast_later
@@ -89,15 +90,31 @@ def _derive(summary: RunSummary, found: LatentMap, dataset: Dataset, rows: list[
     words = "selection" if keep == "keep" else "without selection"
     name = st.text_input("Name", f"{dataset.name} {words}"[:120], max_chars=120, key=f"maps.name.{keep}")
     st.caption(f"{count_text(len(chosen), 'image')}; the set itself stays as it is.")
-    if st.button("Make it", type="primary", disabled=not len(chosen), key="maps.derive.go"):
-        try:
-            new = derive(dataset, chosen, name)
-        except UserError as error:
-            st.error(md(str(error)))
-            return
-        toast_later(f"{new.name} is ready.")
-        remember(new.id)
-        st.rerun()
+    with st.container(horizontal=True):
+        make = st.button("Make it", type="primary", disabled=not len(chosen), key="maps.derive.go")
+        draw = st.button(
+            "Make it and map it", disabled=not len(chosen), key="maps.derive.map",
+            help="The same methods and settings, on these images alone: what the others hid may show.",
+        )  # fmt: skip
+    if not (make or draw):
+        return
+    try:
+        new = derive(dataset, chosen, name)
+        run = _map_of(new, found.recipe, f"{summary.name} · {words}") if draw else None
+    except UserError as error:
+        st.error(md(str(error)))
+        return
+    toast_later(f"{new.name} is ready.")
+    remember(new.id)
+    if run is not None:
+        st.query_params["run"] = run
+    st.rerun()
+
+
+def _map_of(dataset: Dataset, recipe: Recipe, name: str) -> str:
+    """The same map of another set, started."""
+    fields = {**recipe.model_dump(), "dataset": dataset.id, "fingerprint": dataset.fingerprint}
+    return store.start(check_recipe(make_recipe(fields)), name)[0]
 
 
 def _kept(summary: RunSummary, rows: list[int]) -> None:

@@ -148,6 +148,19 @@ def test_a_selection_is_judged_kept_and_made_into_a_set(
     assert new.n == 20 and len(new.classes) == 1
 
 
+def test_a_selection_can_be_mapped_alone(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = map_of(dataset, "pca", pca_whiten=True)
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Selection")
+    select(monkeypatch, list(range(5, 25)))
+    app = fine(app.run())
+    fine(app.button(key="maps.derive.map").click().run())
+    (other,) = [found for found in RunStore().list() if found.id != run]
+    alone, whole = read_map(other.id), read_map(run)
+    assert alone is not None and whole is not None
+    assert len(alone.index) == 20 and alone.recipe.dataset != dataset.id
+    assert alone.recipe.config["pca_whiten"] is True and alone.done
+
+
 def test_unlabelled_images_are_mapped_too(workspace: Path) -> None:
     dataset = make_unlabelled(24)
     run = map_of(dataset, "pca")
