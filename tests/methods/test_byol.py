@@ -16,12 +16,12 @@ from engine.methods.method import Task
 from engine.methods.self_supervised import view_of
 from engine.methods.simsiam import simsiam_loss
 from engine.models.encoder import build_encoder
-from engine.training.optim import Plan, build_optimizer
 from engine.training.step import Batch
+from tests.methods.stepping import SIZE, batch, optimizer_of, step
 
 A = np.array([[1, 2, 3, 4], [-1, 0, 2, 1], [0.5, -1.5, 1, 0], [2, 1, -1, 0.5]])
 B = np.array([[1, 2, 2, 4], [-1, 1, 2, 1], [0, -1, 1, 0.5], [2, 0, -1, 1]])
-SIZE, BATCH = 16, 8
+BATCH = 8
 
 
 def by_hand(p: np.ndarray, z: np.ndarray) -> np.ndarray:
@@ -39,24 +39,6 @@ def made(n_train: int = 24, **settings: Any) -> BYOL:
     torch.manual_seed(0)
     encoder = build_encoder(BYOL.backbone_name(None, config, task), SIZE, 0)
     return BYOL(encoder, config, task).train()  # type: ignore[arg-type,return-value]
-
-
-def batch(seed: int = 0, n: int = BATCH) -> Batch:
-    views = torch.rand(2, n, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
-    return Batch(tuple(views), torch.zeros(n), torch.arange(n))
-
-
-def step(method: BYOL, given: Batch, optimizer: torch.optim.Optimizer) -> float:
-    optimizer.zero_grad()
-    loss = method.training_step(given).given_loss
-    loss.backward()
-    optimizer.step()
-    method.after_step()
-    return float(loss.detach())
-
-
-def optimizer_of(method: BYOL) -> torch.optim.Optimizer:
-    return build_optimizer(method, Plan.of(method.config))
 
 
 def targets(method: BYOL) -> list[nn.Parameter]:

@@ -17,13 +17,12 @@ from engine.methods.method import Task
 from engine.methods.moco import MoCo, info_nce
 from engine.models.encoder import build_encoder
 from engine.models.normalisation import SplitBatchNorm2d
-from engine.training.optim import Plan, build_optimizer
-from engine.training.step import Batch
+from tests.methods.stepping import SIZE, batch, optimizer_of, step
 
 A = np.array([[1, 2, 3, 4], [-1, 0, 2, 1], [0.5, -1.5, 1, 0], [2, 1, -1, 0.5]])
 B = np.array([[1, 2, 2, 4], [-1, 1, 2, 1], [0, -1, 1, 0.5], [2, 0, -1, 1]])
 QUEUE = np.vstack([np.eye(4), [1, 1, 1, 1], [1, -1, 1, -1]])
-SIZE, BATCH = 16, 8
+BATCH = 8
 
 
 def by_hand(q: np.ndarray, k: np.ndarray, queue: np.ndarray, tau: float) -> float:
@@ -47,24 +46,6 @@ def made(n_train: int = 24, **settings: Any) -> MoCo:
     torch.manual_seed(0)
     encoder = build_encoder(MoCo.backbone_name(None, config, task), SIZE, 0)
     return MoCo(encoder, config, task).train()  # type: ignore[arg-type,return-value]
-
-
-def batch(seed: int = 0, n: int = BATCH) -> Batch:
-    views = torch.rand(2, n, 3, SIZE, SIZE, generator=torch.Generator().manual_seed(seed))
-    return Batch(tuple(views), torch.zeros(n), torch.arange(n))
-
-
-def step(method: MoCo, given: Batch, optimizer: torch.optim.Optimizer) -> float:
-    optimizer.zero_grad()
-    loss = method.training_step(given).given_loss
-    loss.backward()
-    optimizer.step()
-    method.after_step()
-    return float(loss.detach())
-
-
-def sgd(method: MoCo) -> torch.optim.Optimizer:
-    return build_optimizer(method, Plan.of(method.config))
 
 
 @pytest.mark.parametrize(
@@ -127,7 +108,7 @@ def test_only_queries_get_a_gradient() -> None:
 
 def test_the_optimiser_holds_no_key_parameter_and_every_one_has_its_twin() -> None:
     method = made()
-    held = {id(p) for group in sgd(method).param_groups for p in group["params"]}
+    held = {id(p) for group in optimizer_of(method).param_groups for p in group["params"]}
     for keys, queries in ((method.key_encoder, method.backbone), (method.key_head, method.projection_head)):
         named, twins = dict(keys.named_parameters()), dict(queries.named_parameters())
         assert {name: p.shape for name, p in named.items()} == {name: p.shape for name, p in twins.items()}
@@ -204,7 +185,7 @@ def test_no_part_of_a_batch_is_an_image_alone(n_train: int) -> None:
 def test_a_step_compares_with_the_queue_as_it_was_and_then_adds_its_keys(symmetric: bool) -> None:
     method = made(symmetric=symmetric, temperature=0.2)
     added = BATCH * (2 if symmetric else 1)
-    optimizer = sgd(method)
+    optimizer = optimizer_of(method)
     for turn in range(1, 6):
         before = method.queue.keys.clone()
         loss = method.training_step(batch(turn)).given_loss
@@ -246,20 +227,20 @@ def test_adding_keys_before_going_backward_changes_no_gradient() -> None:
 
 def test_the_picture_of_an_epoch_knows_how_old_each_key_is() -> None:
     method = made()
-    optimizer = sgd(method)
+    optimizer = optimizer_of(method)
     for turn in range(1, 7):
         step(method, batch(turn), optimizer)
     ages = method.frame(batch(), lambda: batch().views)["queue_age"]
     assert ages.tolist() == [1] * BATCH + [0] * BATCH + [3] * BATCH + [2] * BATCH
     young = made()
-    step(young, batch(), sgd(young))
+    step(young, batch(), optimizer_of(young))
     ages = young.frame(batch(), lambda: batch().views)["queue_age"]
     assert ages.tolist() == [0] * BATCH + [-1] * (3 * BATCH), "−1 is a random key from the beginning"
 
 
 def test_one_batch_is_learned_while_the_queue_holds_other_keys() -> None:
     method = made(learning_rate=0.005)
-    others, optimizer, given = method.queue.keys.clone(), sgd(method), batch()
+    others, optimizer, given = method.queue.keys.clone(), optimizer_of(method), batch()
     losses = []
     for _ in range(60):
         losses.append(step(method, given, optimizer))

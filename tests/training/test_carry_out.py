@@ -22,6 +22,7 @@ from engine.training.carry_out import carry_out
 from engine.training.cost import estimate
 from engine.training.task import pinned
 from engine.training.trained import predict
+from tests.training.impatient import Impatient
 
 
 def picture(label: int, seed: int, side: int = 40) -> bytes:
@@ -127,20 +128,6 @@ def test_a_trained_run_predicts_new_images_and_is_a_backbone_for_others(dataset:
     _, second = start(recipe(dataset, backbone=f"run:{run}", mode="extract", epochs=6))
     assert not second["random_weights"]
     assert second["splits"]["val"]["accuracy"] >= first["splits"]["val"]["accuracy"] - 0.1
-
-
-class Impatient:
-    """A writer that asks to stop after so many questions."""
-
-    def __init__(self, writer: Any, after: int) -> None:
-        self.writer, self.left = writer, after
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.writer, name)
-
-    def stop_requested(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 @pytest.mark.parametrize("after", [0, 8])

@@ -18,6 +18,7 @@ from engine.runs.recipe import Recipe, check_recipe, make_recipe
 from engine.runs.store import RunStore
 from engine.runs.writer import Stopped
 from engine.training.carry_out import carry_out
+from tests.training.impatient import Impatient
 
 
 @pytest.fixture(autouse=True)
@@ -152,20 +153,6 @@ def test_a_network_that_broke_in_its_only_step_is_no_reason_to_choose_another_en
     wanted = recipe(data, "simclr", batch_size=16, learning_rate=100, warmup_epochs=0, optimizer="adam")
     with pytest.raises(UserError, match=r"^What the network makes .* after epoch 1: lower the [^\n]*\.$"):
         start(wanted)
-
-
-class Impatient:
-    """A writer that asks to stop after so many questions."""
-
-    def __init__(self, writer: Any, after: int) -> None:
-        self.writer, self.left = writer, after
-
-    def __getattr__(self, name: str) -> Any:
-        return getattr(self.writer, name)
-
-    def stop_requested(self) -> bool:
-        self.left -= 1
-        return self.left < 0
 
 
 def test_stopped_anywhere_and_resumed_it_ends_as_if_it_had_not_been(workspace: Path, tmp_path: Path) -> None:
