@@ -37,7 +37,8 @@ def add(commands: Commands) -> None:
     parser.add_argument(
         "--set", action="append", default=[], metavar="KEY=VALUE", help="one setting, such as tsne_perplexity"
     )
-    parser.add_argument("--out", metavar="FILE", help=f"where the maps go: a file in {', '.join(SUFFIXES)}")
+    endings = f"{', '.join(SUFFIXES[:-1])}, or {SUFFIXES[-1]} for TensorBoard"
+    parser.add_argument("--out", metavar="FILE", help=f"where the maps go; its ending says how: {endings}")
     parser.add_argument("--name", help="what to call the run")
     parser.add_argument("--detach", action="store_true", help="return at once; the run goes on by itself")
     parser.add_argument("--again", action="store_true", help="draw it even if this very map has been drawn")

@@ -9,6 +9,7 @@ import numpy as np
 from engine.data.dataset import Dataset
 from engine.data.pixels import pixels
 from engine.data.progress import Progress
+from engine.data.vectors import read_vectors, vectors_id
 from engine.errors import UserError
 from engine.models.encoder import PIXELS
 
@@ -29,7 +30,7 @@ def usual_side(name: str, dataset: Dataset) -> int:
     from engine.models.encoder import encoder_arch, parse_encoder
     from engine.runs.store import RunStore
 
-    if name == PIXELS:
+    if name == PIXELS or vectors_id(name):
         return min(PIXELS_SIDE, side_of(dataset.sizes))
     parsed = parse_encoder(name)
     trained = RunStore().encoder_info(parsed.value).get("image_size") if parsed.kind == "run" else None
@@ -49,7 +50,8 @@ def encode(
     """Features of a data set's images, from the cache where they have been computed before.
 
     Args:
-        name: "pixels", or an encoder as `engine.models.encoder.parse_encoder` reads it.
+        name: "pixels", "vectors:<id>" for those that somebody brought, or an encoder as
+            `engine.models.encoder.parse_encoder` reads it.
         dataset: Whose images.
         side: Of the images that are read.
         rows: (n,) the images wanted; all, if None.
@@ -65,6 +67,8 @@ def encode(
         engine.data.progress.Stopped: It was stopped while the images were read.
     """
     wanted = np.arange(len(dataset)) if rows is None else rows
+    if vectors := vectors_id(name):
+        return _brought(read_vectors(vectors, dataset), wanted)
     if name == PIXELS and len(wanted) * side * side * 3 * 4 > MOST_BYTES:
         raise UserError(f"So many pixels do not fit in memory: choose an image size below {side}.")
 
@@ -76,6 +80,12 @@ def encode(
     if name == PIXELS:
         return images[wanted].reshape(len(wanted), -1).astype(np.float32) / np.float32(255)
     return _encoded(name, dataset, images, side, rows, seed, tell, stop)
+
+
+def _brought(vectors: np.ndarray, wanted: np.ndarray) -> np.ndarray:
+    if len(wanted) * vectors.shape[1] * 4 > MOST_BYTES:
+        raise UserError("So many numbers do not fit in memory: map fewer images, or bring narrower vectors.")
+    return np.asarray(vectors[wanted])
 
 
 def _stored(name: str, side: int) -> int:

@@ -181,8 +181,8 @@ class _Mapping:
         self.writer.progress(phase=f"mapping by {title}", step=0, steps=100, note="")
         if self.writer.stop_requested():
             raise Stopped
-        _warm(name, int(self.config.dimensions))
-        begun, frames = time.monotonic(), _Frames(len(points) * int(self.config.dimensions))
+        _warm(name, self.config.dimensions)
+        begun, frames = time.monotonic(), _Frames(len(points) * self.config.dimensions)
         watch = Watch(
             progress=lambda share: self.writer.progress(step=round(100 * share), steps=100),
             frame=frames.add,
@@ -191,7 +191,7 @@ class _Mapping:
         row: dict[str, Any] = {"kind": "map", "method": name, "error": None}
         try:
             made = project(
-                name, points, self.config.of(name), int(self.config.dimensions), self.recipe.seed, watch
+                name, points, self.config.of(name), self.config.dimensions, self.recipe.seed, watch
             )
         except CannotProject as error:
             row |= {"error": str(error), "seconds": time.monotonic() - begun}

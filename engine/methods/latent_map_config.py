@@ -34,7 +34,7 @@ class MapSettings(MethodConfig):
         "Which part of the data set is mapped.",
         labels={"all": "All images", "train": "Training", "val": "Validation", "test": "Test"},
     )
-    dimensions: Literal["2", "3"] = setting("2", "Axes of the map.", labels={"2": "2-D", "3": "3-D"})
+    dimensions: Literal[2, 3] = setting(2, "Axes of the map.", labels={"2": "2-D", "3": "3-D"})
     metric: Literal["euclidean", "cosine"] = setting(
         "euclidean",
         "What near means: the straight distance, or the angle between two features, whatever their length.",
@@ -52,7 +52,7 @@ class MapSettings(MethodConfig):
 
     noise: bool = setting(
         False,
-        "Map Gaussian noise of the same size, not the features: what would these maps make of nothing?",
+        "Map Gaussian noise of the same size, not the features: it shows what maps make of nothing.",
         more=True,
         title="Noise instead",
     )

@@ -99,6 +99,7 @@ def check_recipe(recipe: Recipe) -> Recipe:
             cannot read images of this size.
     """
     from engine import methods
+    from engine.data.vectors import vectors_id
     from engine.models.backbones import backbone_info
     from engine.models.encoder import PIXELS, parse_encoder
 
@@ -108,7 +109,8 @@ def check_recipe(recipe: Recipe) -> Recipe:
     entry = methods.method_entry(recipe.method)
     if entry.own_network and recipe.backbone is not None:
         raise UserError(f"{entry.title} brings its own network: leave the backbone out.")
-    if recipe.backbone is not None and not (entry.reads_pixels and recipe.backbone == PIXELS):
+    no_network = recipe.backbone == PIXELS or vectors_id(recipe.backbone or "") is not None
+    if recipe.backbone is not None and not (entry.reads_pixels and no_network):
         arch = parse_encoder(recipe.backbone).arch
         if arch:
             backbone_info(arch).check_size(recipe.image_size)

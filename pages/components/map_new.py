@@ -238,7 +238,7 @@ def table_rows(found: LatentMap, dataset: Dataset, new: NewPoints) -> list[dict[
 
 def _table(found: LatentMap, dataset: Dataset, new: NewPoints) -> None:
     columns = {
-        "nearest image": st.column_config.ImageColumn(width="small"),
+        "nearest image": st.column_config.ImageColumn(width="medium"),
         "distance": st.column_config.NumberColumn(format="%.4g", help="To the nearest image of the map."),
         "class of the neighbours": st.column_config.TextColumn(
             help=f"The commonest class among its {VOTERS} nearest images; of two as common, the nearer one's."

@@ -15,6 +15,7 @@ from typing import Any, Literal
 
 import numpy as np
 
+from engine.export.map_figures import COLOURS
 from pages.components.text import one_line
 
 State = Literal["done", "working", "waiting", "failed"]
@@ -25,12 +26,6 @@ NO_CLASS = 65_535  # the code of a point without a class
 MOST_CAPTION = 80  # characters of one point's name
 MOST_CAPTION_BYTES = 4_000_000  # of all names; beyond, the map goes without them
 
-# Ten colours that stay apart under colour-vision deficiency: M. A. Petroff, 2021, "Accessible Color Sequences
-# for Data Visualization", https://arxiv.org/abs/2107.02270
-COLOURS = [
-    *("#3f90da", "#ffa90e", "#bd1f01", "#94a4a2", "#832db6"),
-    *("#a96b59", "#e76300", "#b9ac70", "#717581", "#92dadd"),
-]
 # Eleven steps of viridis, even in lightness for every kind of colour vision: S. van der Walt, N. Smith, 2015
 SCALE = [
     *("#440154", "#482475", "#414487", "#355f8d", "#2a788e", "#21918c"),
@@ -156,7 +151,7 @@ def pack(
         "captions": _captions(captions, n, payload),
         "pictures": _pictures(pictures, n, payload),
         "points": points_id(n, pictures),
-        "palette": COLOURS,
+        "palette": list(COLOURS),
         "scale": SCALE,
     }
     head = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()

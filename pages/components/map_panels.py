@@ -11,24 +11,12 @@ import numpy as np
 from engine.data.dataset import Dataset
 from engine.data.splits import SPLITS
 from engine.evaluation.map_result import LatentMap, Panel
+from engine.export.map_figures import FIGURES
 from engine.projections import projection_entry
 from engine.runs.store import RunStore
 from pages.components import map_pack as pack
 from pages.components.sprites import pictures_of
 
-TRUST_HELP = "Are the neighbours on the map true ones? 1 is best, about 0.5 is chance (Venna & Kaski 2001)."
-FIGURES = {
-    "trustworthiness": ("trust", TRUST_HELP),
-    "continuity": (
-        "continuity",
-        "Are true neighbours still neighbours on the map? 1 is best, about 0.5 is chance.",
-    ),
-    "hit": ("hit", "Share of the nearest points on the map that are of the same class."),
-    "shepard": (
-        "Shepard",
-        "Rank correlation of distances on the map with the true ones: 1 keeps their order, 0 has lost it.",
-    ),
-}
 MAX_CLASSES = 300
 LONGEST = 90  # characters of a note that stands under a panel
 

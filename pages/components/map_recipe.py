@@ -41,7 +41,7 @@ def _downloads(summary: RunSummary, found: LatentMap) -> None:
                 _link(summary, ending, name)
             with st.popover("More formats", icon=ICON):
                 for ending, name in MORE.items():
-                    _link(summary, ending, name)
+                    _link(summary, ending, name, folded=True)
                     st.caption(MAP_FORMATS[ending].line)
         st.download_button(
             "Recipe (JSON)", found.recipe.to_json(), f"recipe-{summary.id}.json", "application/json",
@@ -49,6 +49,7 @@ def _downloads(summary: RunSummary, found: LatentMap) -> None:
         )  # fmt: skip
 
 
-def _link(summary: RunSummary, ending: str, name: str) -> None:
+def _link(summary: RunSummary, ending: str, name: str, folded: bool = False) -> None:
     known = MAP_FORMATS[ending]
-    st.link_button(known.title, f"/lab/runs/{summary.id}/{name}", icon=ICON, help=known.line)
+    words = None if folded else known.line
+    st.link_button(known.title, f"/lab/runs/{summary.id}/{name}", icon=ICON, help=words)

@@ -8,8 +8,8 @@ import streamlit as st
 
 from engine.data.dataset import Dataset
 from engine.evaluation.map_result import LatentMap, Panel
+from engine.export.map_figures import COLOURS
 from engine.runs.summary import RunSummary
-from pages.components.map_pack import COLOURS
 
 MOST_POINTS, MOST_FRAMES = 2000, 40
 STEP_MS = 120

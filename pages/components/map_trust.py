@@ -9,9 +9,9 @@ import streamlit as st
 
 from engine.data.dataset import Dataset
 from engine.evaluation.map_result import LatentMap
+from engine.export.map_figures import FIGURES
 from engine.projections import projection_entry
 from engine.runs.summary import RunSummary
-from pages.components.map_panels import FIGURES
 from pages.components.text import md
 
 

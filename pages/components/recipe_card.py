@@ -9,6 +9,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.data.dataset import summarise
+from engine.data.vectors import vectors_id, vectors_info
 from engine.errors import UserError
 from engine.methods import config_class, method_entry
 from engine.models.backbones import backbone_info
@@ -63,6 +64,8 @@ def backbone_facts(encoder: str) -> list[tuple[str, str]]:
     """Architecture and origin of an encoder name; the id alone where the file or run has been deleted."""
     if encoder == PIXELS:
         return [("Encoder", "Raw pixels")]
+    if vectors := vectors_id(encoder):
+        return [("Encoder", _vectors_name(vectors))]
     kind, _, value = encoder.partition(":")
     origin = WEIGHT_WORDS.get(kind, kind)
     try:
@@ -77,6 +80,13 @@ def backbone_facts(encoder: str) -> list[tuple[str, str]]:
             ("Weights", f"{origin} (deleted)" if kind in ("run", "file") else origin),
         ]
     return [("Backbone", backbone_info(arch).title), ("Weights", origin)]
+
+
+def _vectors_name(vectors: str) -> str:
+    try:
+        return f"none: the vectors {vectors_info(vectors).name}"
+    except UserError:
+        return "none: vectors that were deleted"
 
 
 def _words(setting: Setting | None, value: Any) -> str:

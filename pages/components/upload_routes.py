@@ -23,7 +23,8 @@ from pages.components.text import one_line, size_text
 
 ARCHIVES = (".zip", ".tar", ".tar.gz", ".tgz", ".tar.xz", ".txz", ".tar.bz2", ".tbz2")
 WEIGHTS = (".safetensors", ".pth", ".pt")
-SUFFIXES = ARCHIVES + WEIGHTS
+VECTORS = (".npy", ".npz", ".parquet")
+SUFFIXES = ARCHIVES + WEIGHTS + VECTORS
 MAX_AT_ONCE = 4
 FLUSH = 1 << 20
 OPTIONS = {"val_fraction": float, "test_fraction": float, "seed": int}

@@ -30,7 +30,7 @@ def test_spaces_show_the_shared_images_in_one_order(workspace: Path, shapes: Dat
 
 def test_what_cannot_be_laid_side_by_side_is_one_sentence(workspace: Path, shapes: Dataset) -> None:
     flat = drawn(map_recipe(shapes, "pca", "isomap"))[1]
-    solid = drawn(map_recipe(shapes, "pca", dimensions="3"))[1]
+    solid = drawn(map_recipe(shapes, "pca", dimensions=3))[1]
     train = drawn(map_recipe(shapes, "pca", split="train"))[1]
     test = drawn(map_recipe(shapes, "pca", split="test"))[1]
     for maps, method, told in [
