@@ -135,7 +135,7 @@ def test_figures_hold_old_points_in_grey_and_new_ones_where_the_maps_above_would
         assert np.allclose([stars.x[1], stars.y[1]], own[:2], atol=0.01 * width)
         assert "open" in stars.marker.symbol[0] and "open" not in stars.marker.symbol[1]
         assert "<img" not in stars.text[0] and "&lt;img" in stars.text[0]
-        assert (stars.type == "scatter3d") == (dimensions == "3")
+        assert (stars.type == "scatter3d") == (dimensions == 3)
 
 
 def test_few_grey_points_are_drawn_of_many() -> None:
