@@ -116,8 +116,9 @@ class _Mapping:
         if len(rows) < 5:
             raise UserError(NOTHING)
         points = points_of(self._features(rows), self.config, self.recipe.seed)
-        self._keep_points(rows, points)
+        self._keep_points(rows)
         found = {name: self._panel(name, points) for name in self.config.names}
+        self._keep_neighbours(points)  # where no panel needed them
         self._keep_clusters(points)
         if all(row.get("error") for row in found.values()):
             raise UserError(f"No method could map these points. {next(iter(found.values()))['error']}"[:300])
@@ -149,18 +150,26 @@ class _Mapping:
             raise Stopped
         return found
 
-    def _keep_points(self, rows: np.ndarray, points: Points) -> None:
-        """What all panels share: which images, and their neighbours in the original space."""
-        self.writer.progress(phase="finding neighbours", step=0, steps=0)
-        graph = points.graph(max(NEIGHBOURS, self.config.neighbours))
+    def _keep_points(self, rows: np.ndarray) -> None:
+        """Which images all panels show."""
         self.labels = np.asarray(self.dataset.labels)[rows]
         self.writer.map_part(
             layout.MAP_POINTS,
             index=rows,
             split=np.asarray(self.dataset.split_codes)[rows],
             label=self.labels,
-            neighbours=graph.index[:, :NEIGHBOURS].astype(np.int32),
-            distances=graph.distance[:, :NEIGHBOURS],
+        )
+
+    def _keep_neighbours(self, points: Points) -> None:
+        """Neighbours in the original space; the first panel is on screen before they are looked for."""
+        if points.known_neighbours:
+            return
+        self.writer.progress(phase="finding neighbours", step=0, steps=0)
+        graph = points.graph(max(NEIGHBOURS, self.config.neighbours))
+        self.writer.map_part(
+            layout.MAP_NEIGHBOURS,
+            index=graph.index[:, :NEIGHBOURS].astype(np.int32),
+            distance=graph.distance[:, :NEIGHBOURS],
         )
 
     def _keep_clusters(self, points: Points) -> None:
@@ -181,6 +190,9 @@ class _Mapping:
         self.writer.progress(phase=f"mapping by {title}", step=0, steps=100, note="")
         if self.writer.stop_requested():
             raise Stopped
+        if name != "pca":
+            self._keep_neighbours(points)
+            self.writer.progress(phase=f"mapping by {title}", step=0, steps=100)
         _warm(name, self.config.dimensions)
         begun, frames = time.monotonic(), _Frames(len(points) * self.config.dimensions)
         watch = Watch(
@@ -196,28 +208,31 @@ class _Mapping:
         except CannotProject as error:
             row |= {"error": str(error), "seconds": time.monotonic() - begun}
         else:
-            row |= {"seconds": time.monotonic() - begun, **self._judged(name, points, made, frames)}
+            row |= {"seconds": time.monotonic() - begun, "landmarks": made.landmarks}
+            row |= {"notes": list(made.notes), "facts": made.facts or {}}
+            self.writer.map_part(name, positions=made.positions, **frames.arrays())
+            self.writer.metric(row)  # it can be looked at while it is being judged
+            row |= {"quality": self._judged(name, points, made, frames)}
         self.writer.metric(row)
         return row
 
     def _judged(self, name: str, points: Points, made: Embedding, frames: _Frames) -> dict[str, Any]:
+        """How far a panel can be trusted, of the whole and of every point."""
+        self._keep_neighbours(points)
+        self.writer.progress(phase=f"judging {projection_entry(name).title}", step=0, steps=0)
         k, seed = self.config.neighbours, self.recipe.seed
         quality = map_quality(points, made.positions, self.labels, k, seed)
         kept = kept_neighbours(points, made.positions, k, seed).astype(np.uint8)
         self.writer.map_part(name, positions=made.positions, kept=kept, **frames.arrays())
-        return {
-            "quality": quality.as_dict(),
-            "landmarks": made.landmarks,
-            "notes": list(made.notes),
-            "facts": made.facts or {},
-        }
+        return quality.as_dict()
 
     def _known(self, name: str) -> dict[str, Any] | None:
         """What an earlier attempt at this run told of a panel it finished."""
         if not layout.map_path(self.writer.folder, name).exists():
             return None
         rows, _, _ = read_rows(self.writer.folder)
-        return next((row for row in rows if row["kind"] == "map" and row.get("method") == name), None)
+        mine = [row for row in rows if row["kind"] == "map" and row.get("method") == name]
+        return mine[-1] if mine and (mine[-1].get("quality") or mine[-1].get("error")) else None
 
 
 def _warm(name: str, dimensions: int) -> None:

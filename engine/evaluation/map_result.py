@@ -27,7 +27,7 @@ class Panel:
         method: A name of PROJECTIONS.
         title: The name a person reads.
         positions: (n, dimensions) float32 as the method laid them out; None where there is no map (yet).
-        kept: (n,) how many of a point's true neighbours are its neighbours here too.
+        kept: (n,) how many of a point's true neighbours are its neighbours here too; None until it is judged.
         frames: (f, n, dimensions) on the way there; empty where the method has none.
         error: Why there is none.
         row: What the run told of it: seconds, quality, landmarks, notes, facts.
@@ -58,7 +58,7 @@ class LatentMap:
         split: (n,) codes of `engine.data.splits.SPLITS`.
         label: (n,) class indices, -1 for none.
         cluster: (n,) clusters in the original space, -1 for none.
-        neighbours: (n, k) rows of the nearest points in the original space.
+        neighbours: (n, k) rows of the nearest points in the original space; k is 0 until they are found.
         distances: (n, k) how far they are.
         panels: In the order asked for.
     """
@@ -106,12 +106,24 @@ def read_map(run_id: str, store: RunStore | None = None) -> LatentMap | None:
     points = read_arrays(layout.map_path(folder, layout.MAP_POINTS))
     if points is None:
         return None
+    none = {
+        "index": np.zeros((len(points["index"]), 0), int),
+        "distance": np.zeros((len(points["index"]), 0)),
+    }
+    near = read_arrays(layout.map_path(folder, layout.MAP_NEIGHBOURS)) or none
     clusters = read_arrays(layout.map_path(folder, layout.MAP_CLUSTERS))
     cluster = clusters["label"] if clusters else np.full(len(points["index"]), -1)
     told = _told(folder)
     names = checked(MapConfig, recipe.config).names
     panels = tuple(_panel(folder, name, told.get(name)) for name in names)
-    return LatentMap(recipe, **points, cluster=cluster, panels=panels)
+    return LatentMap(
+        recipe,
+        **points,
+        cluster=cluster,
+        neighbours=near["index"],
+        distances=near["distance"],
+        panels=panels,
+    )
 
 
 def _told(folder: Path) -> dict[str, dict[str, Any]]:
@@ -128,4 +140,4 @@ def _panel(folder: Path, name: str, row: dict[str, Any] | None) -> Panel:
     arrays = read_arrays(layout.map_path(folder, name))
     if arrays is None:
         return Panel(name, title, error="This panel's file is damaged: make the map again.", row=row)
-    return Panel(name, title, arrays["positions"], arrays["kept"], arrays.get("frames"), None, row)
+    return Panel(name, title, arrays["positions"], arrays.get("kept"), arrays.get("frames"), None, row)

@@ -114,6 +114,11 @@ class Points:
         different.metric = self.metric  # scaled already
         return different
 
+    @property
+    def known_neighbours(self) -> int:
+        """Neighbours of each point that have been found so far."""
+        return 0 if self._known is None else self._known.index.shape[1]
+
     def graph(self, k: int) -> Neighbours:
         """The exact k nearest other points of every point; computed once for the largest k asked for.
 

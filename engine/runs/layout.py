@@ -31,7 +31,8 @@ BEST = "best.safetensors"
 FRAMES = "frames"
 MAPS = "maps"
 SELECTIONS = "selections.json"  # a map's, written by whoever looks at it
-MAP_POINTS, MAP_CLUSTERS = "points", "clusters"  # the parts of a map that its panels share
+# the parts of a map that its panels share
+MAP_POINTS, MAP_NEIGHBOURS, MAP_CLUSTERS = "points", "neighbours", "clusters"
 RESULTS = "results.json"
 PREDICTIONS = "predictions.npz"
 ENCODER = "encoder.safetensors"

@@ -28,6 +28,9 @@ def neighbours_part(summary: RunSummary, found: LatentMap, dataset: Dataset) -> 
             "Click a point on any map: its true nearest neighbours show up here.", icon=":material/ads_click:"
         )
         return
+    if not found.neighbours.shape[1]:
+        st.caption("Its neighbours are being looked for: a moment.")
+        return
     trail = _trail(summary.id, row)
     left, right = st.columns([1, 4.4], gap="medium")
     with left:

@@ -38,8 +38,11 @@ def map_bytes(run: str, found: LatentMap, dataset: Dataset, shown: Sequence[str]
 
 def map_version(run: str, found: LatentMap, shown: Sequence[str]) -> str:
     """Changes with what the panels show; the address of the pack ends in it."""
-    states = [(panel.method, panel.positions is not None, panel.error) for panel in found.panels]
-    doing = RunStore().progress(run).get("phase") if not all(s[1] or s[2] for s in states) else ""
+    states = [
+        (panel.method, panel.positions is not None, bool(panel.quality), panel.error)
+        for panel in found.panels
+    ]
+    doing = RunStore().progress(run).get("phase") if not all(s[1] or s[3] for s in states) else ""
     return hashlib.sha256(repr((run, list(shown), states, doing)).encode()).hexdigest()[:16]
 
 

@@ -212,3 +212,24 @@ def test_what_cannot_be_mapped_is_one_sentence(shapes: Dataset, config: dict[str
 def test_an_unknown_method_is_refused_with_the_known_ones() -> None:
     with pytest.raises(UserError, match="no projection 'pcb'; choose among: pca, "):
         only(["pca", "pcb"])
+
+
+def test_the_first_panel_can_be_seen_before_it_is_judged(
+    shapes: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe, store = map_recipe(shapes, "pca", "isomap"), RunStore()
+    run, seen = store.create(recipe).id, []
+    real = latent_map.map_quality
+
+    def judged(*given: Any) -> Any:
+        found = read_map(run)
+        assert found is not None
+        seen.append([(panel.positions is not None, panel.quality != {}) for panel in found.panels])
+        return real(*given)
+
+    monkeypatch.setattr(latent_map, "map_quality", judged)
+    carry_out(recipe, store.writer(run))
+    assert seen == [[(True, False), (False, False)], [(True, True), (True, False)]]
+    found = read_map(run)
+    assert found is not None and all(panel.quality and panel.kept is not None for panel in found.panels)
+    assert found.neighbours.shape == (len(shapes), latent_map.NEIGHBOURS)

@@ -68,9 +68,8 @@ def map_run(dataset: Dataset, methods: Sequence[str] = METHODS, dimensions: int 
         index=index,
         split=dataset.split_codes[index],
         label=dataset.labels[index],
-        neighbours=near.astype(np.int32),
-        distances=np.ones((n, 3), np.float32),
     )
+    writer.map_part(layout.MAP_NEIGHBOURS, index=near.astype(np.int32), distance=np.ones((n, 3), np.float32))
     writer.map_part(layout.MAP_CLUSTERS, label=(np.arange(n, dtype=np.int32) % 2) - (np.arange(n) == 0))
     quality = {"trustworthiness": 0.917, "hit": 0.25, "k": 3}
     for name in methods:
