@@ -18,6 +18,8 @@ from engine.runs.reading import read_arrays, read_rows
 from engine.runs.recipe import Recipe
 from engine.runs.store import RunStore
 
+SHARED = {"index", "split", "label"}  # arrays of a map's points
+
 
 @dataclass(frozen=True)
 class Panel:
@@ -96,7 +98,7 @@ def read_map(run_id: str, store: RunStore | None = None) -> LatentMap | None:
     """The map of a run; None while there are no points yet.
 
     Raises:
-        UserError: There is no such run, or it is no map.
+        UserError: There is no such run, it is no map, or its points are damaged.
     """
     store = store or RunStore()
     recipe = store.recipe(run_id)
@@ -106,6 +108,8 @@ def read_map(run_id: str, store: RunStore | None = None) -> LatentMap | None:
     points = read_arrays(layout.map_path(folder, layout.MAP_POINTS))
     if points is None:
         return None
+    if not SHARED <= points.keys():
+        raise UserError("The points of this map are damaged: draw it again.")
     none = {
         "index": np.zeros((len(points["index"]), 0), int),
         "distance": np.zeros((len(points["index"]), 0)),
@@ -118,7 +122,7 @@ def read_map(run_id: str, store: RunStore | None = None) -> LatentMap | None:
     panels = tuple(_panel(folder, name, told.get(name)) for name in names)
     return LatentMap(
         recipe,
-        **points,
+        **{name: points[name] for name in SHARED},
         cluster=cluster,
         neighbours=near["index"],
         distances=near["distance"],
@@ -138,6 +142,6 @@ def _panel(folder: Path, name: str, row: dict[str, Any] | None) -> Panel:
     if row.get("error"):
         return Panel(name, title, error=str(row["error"]), row=row)
     arrays = read_arrays(layout.map_path(folder, name))
-    if arrays is None:
+    if arrays is None or "positions" not in arrays:
         return Panel(name, title, error="This panel's file is damaged: make the map again.", row=row)
     return Panel(name, title, arrays["positions"], arrays.get("kept"), arrays.get("frames"), None, row)

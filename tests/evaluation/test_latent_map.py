@@ -233,3 +233,16 @@ def test_the_first_panel_can_be_seen_before_it_is_judged(
     found = read_map(run)
     assert found is not None and all(panel.quality and panel.kept is not None for panel in found.panels)
     assert found.neighbours.shape == (len(shapes), latent_map.NEIGHBOURS)
+
+
+def test_a_damaged_map_is_told_and_a_damaged_panel_stands_alone(shapes: Dataset) -> None:
+    run, _, _ = drawn(map_recipe(shapes, "pca", "isomap"))
+    folder = RunStore().folder(run) / "maps"
+    (folder / "pca.npz").write_bytes(b"PK junk")
+    np.savez(folder / "isomap.npz", kept=np.zeros(3))
+    found = read_map(run)
+    assert found is not None and not found.done
+    assert all("damaged" in str(panel.error) for panel in found.panels)
+    np.savez(folder / "points.npz", index=np.arange(3))
+    with pytest.raises(UserError, match="points of this map are damaged"):
+        read_map(run)
