@@ -16,9 +16,11 @@ from engine.errors import UserError
 from engine.evaluation.map_result import LatentMap, read_map
 from engine.evaluation.spaces import Spaces, shared_spaces
 from engine.files import check_id
+from engine.methods import config_class
 from engine.projections import PROJECTIONS, projection_entry
 from engine.runs.summary import RunSummary
 from pages.components import map_pack as pack
+from pages.components.forms import settings_of
 from pages.components.gallery import gallery
 from pages.components.images import item
 from pages.components.map_panels import figures, known_classes
@@ -56,7 +58,7 @@ def _packed(runs: tuple[str, ...], method: str, by: str) -> bytes:
     found = shared_spaces(maps, method)
     dataset = open_dataset(next(iter(maps.values())).recipe.dataset)
     panels = []
-    named = [f"{by.partition('_')[2]} {one.recipe.config.get(by)}".replace("_", " ") for one in maps.values()]
+    named = [f"{_title(by)} {one.recipe.config.get(by)}" for one in maps.values()]
     for (run, one), title in zip(maps.items(), named if by else titles(list(maps.values())), strict=True):
         panel = next(panel for panel in one.done if panel.method == method)
         panels.append(pack.Panel(title, found.positions[run], figures=list(figures(panel, one))))
@@ -64,6 +66,11 @@ def _packed(runs: tuple[str, ...], method: str, by: str) -> bytes:
     captions = [names[int(place)] for place in found.index]
     colours = [known_classes("class", found.label, list(dataset.classes) or ["no label"])]
     return pack.pack(panels, colours, captions, pictures_of(dataset, found.index), len(found.index))
+
+
+def _title(by: str) -> str:
+    """What people call a setting of maps."""
+    return next((s.title for s in settings_of(config_class("latent_map")) if s.name == by), by)
 
 
 def read_maps(runs: Sequence[str]) -> dict[str, LatentMap]:

@@ -16,7 +16,7 @@ from engine.projections import PROJECTIONS
 from engine.runs.executors import InlineExecutor
 from engine.runs.recipe import Recipe, check_recipe, make_recipe
 from engine.runs.store import RunStore
-from pages.components import map_run
+from pages.components import map_run, map_spaces
 from pages.components.map_neighbours import ROW
 from pages.components.map_panels import colour_fields, map_bytes, map_version
 from pages.components.map_spaces import PINS, titles
@@ -233,6 +233,9 @@ def test_a_film_strip_draws_one_method_with_several_values(dataset: Dataset) -> 
     assert sorted(recipe.config["isomap_n_neighbors"] for recipe in others) == [5, 10, 20, 50]
     assert all(recipe.config["isomap"] and not recipe.config["pca"] for recipe in others)
     assert {recipe.seed for recipe in others} == {0}
+    runs = tuple(other.id for other in RunStore().list() if other.id != run)
+    packed = map_spaces._packed(runs, "isomap", "isomap_n_neighbors")
+    assert b'"Neighbours 50"' in packed and b'"Neighbours 5"' in packed
 
 
 def test_spaces_are_called_by_their_encoder(dataset: Dataset) -> None:
