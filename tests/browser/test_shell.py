@@ -21,6 +21,7 @@ PAGES = {
     "transfer-learning": "Transfer learning",
     "auto-encoders": "Autoencoders",
     "self-supervised": "Self-supervised learning",
+    "maps": "Latent maps",
     "all-runs": "Runs",
 }
 
