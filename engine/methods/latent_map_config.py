@@ -56,6 +56,14 @@ class MapSettings(MethodConfig):
         more=True,
         title="Noise instead",
     )
+    redraw: int = setting(
+        0,
+        "Added to the seed where points are laid out, and only there: the same points on another map.",
+        more=True,
+        ge=0,
+        le=1000,
+        title="Added to the seed of the layout",
+    )
 
     @property
     def names(self) -> tuple[str, ...]:

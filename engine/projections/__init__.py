@@ -26,6 +26,7 @@ class ProjectionEntry:
         transforms: Whether new points can be placed on an old map.
         tutorial_seconds: What the tutorial measured, where it did.
         strip: The setting that decides the picture, and values that show how.
+        chance: One sentence: what the seed decides, even of points that are all fitted; empty if nothing.
     """
 
     title: str
@@ -36,6 +37,7 @@ class ProjectionEntry:
     transforms: bool = False
     tutorial_seconds: float | None = None
     strip: tuple[str, tuple[float, ...]] | None = None
+    chance: str = ""
 
 
 PROJECTIONS: dict[str, ProjectionEntry] = {
@@ -54,6 +56,7 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         seen="Groups and bends that no flat view shows, if the kernel is as wide as they are.",
         beware="The kernel's width decides the picture: distances between groups tell little beyond it.",
         place="engine.projections.kernel_pca:KernelPCA",
+        chance="Above 500 points the seed decides which of them set the usual width of the kernel.",
         transforms=True,
         tutorial_seconds=0.013,
     ),
@@ -83,6 +86,7 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         seen="Which points are alike, and which groups they form.",
         beware="How far apart or how large groups are means little, and few points form groups by chance.",
         place="engine.projections.tsne:TSNE",
+        chance="The seed shakes the points a little before they move; a random start is all its doing.",
         strip=("perplexity", (5, 15, 30, 60, 100)),
         transforms=True,
         tutorial_seconds=2.7,
@@ -93,6 +97,7 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         seen="Groups and the bridges between them, more compact than t-SNE draws them.",
         beware="Distances between groups, and their density, owe more to the settings than to the points.",
         place="engine.projections.umap:UMAP",
+        chance="The seed decides which points push each other apart, and shakes them before they move.",
         strip=("n_neighbors", (5, 15, 30, 60, 100)),
         transforms=True,
     ),
@@ -102,6 +107,7 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         seen="Large distances, a little truer than on PCA's view of the same points.",
         beware="Small distances are the least certain: points that touch need not be neighbours.",
         place="engine.projections.mds:MDS",
+        transforms=True,
     ),
     "laplacian_eigenmaps": ProjectionEntry(
         title="Laplacian eigenmaps",

@@ -1,14 +1,16 @@
 """Fit a map to some of the points, its landmarks, and place the others among them.
 
 V. de Silva & J. Tenenbaum 2004, Sparse multidimensional scaling using landmark points, Stanford University;
-L. Saul & S. Roweis 2003, Think Globally, Fit Locally, Journal of Machine Learning Research 4.
+L. Saul & S. Roweis 2003, Think Globally, Fit Locally, Journal of Machine Learning Research 4;
+D. Shepard 1968, A two-dimensional interpolation function for irregularly-spaced data, Proceedings of the
+23rd ACM National Conference.
 """
 
 from __future__ import annotations
 
 import numpy as np
 
-from engine.projections.points import nearest_of
+from engine.projections.points import Neighbours, nearest_of
 
 CHUNK_CELLS = 2**22  # differences of neighbours held at a time
 
@@ -25,6 +27,23 @@ def placed_note(landmarks: int, n: int, how: str) -> str:
     return (
         f"An approximation: fitted to {landmarks:,} landmarks, the other {n - landmarks:,} placed by {how}."
     )
+
+
+def among_neighbours(positions: np.ndarray, near: Neighbours) -> np.ndarray:
+    """Means of the neighbours' positions, weighted by one over the distance (Shepard).
+
+    Args:
+        positions: (n, dimensions) of the map's points.
+        near: (m, k) neighbours of the new ones among them.
+
+    Returns:
+        (m, dimensions) float32; a copy of a point of the map lies on it.
+    """
+    distance = near.distance.astype(np.float64)
+    copies = distance == 0
+    weights = np.where(copies.any(1, keepdims=True), copies, 1 / np.where(copies, 1, distance))
+    weights /= weights.sum(1, keepdims=True)
+    return np.einsum("mk,mkd->md", weights, positions[near.index].astype(np.float64)).astype(np.float32)
 
 
 def barycentric_weights(x: np.ndarray, bank: np.ndarray, index: np.ndarray, regular: float) -> np.ndarray:

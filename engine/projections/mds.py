@@ -1,7 +1,9 @@
 """Metric multidimensional scaling: the map whose distances differ least from those between the points.
 
 J. Kruskal 1964, Multidimensional scaling by optimizing goodness of fit, Psychometrika 29; by majorisation
-(SMACOF): J. de Leeuw 1977, Applications of convex analysis to multidimensional scaling.
+(SMACOF): J. de Leeuw 1977, Applications of convex analysis to multidimensional scaling. Above 2,000 points
+landmarks are fitted and the others placed among them, as V. de Silva & J. Tenenbaum 2004 do for classical
+scaling, but each where its own stress is least.
 """
 
 from __future__ import annotations
@@ -11,13 +13,23 @@ from typing import ClassVar
 import numpy as np
 
 from engine.fields import setting
-from engine.projections.points import Points
-from engine.projections.projection import CannotProject, Embedding, Projection, ProjectionConfig, Watch
-from engine.projections.spectral import signs
+from engine.projections.landmarks import among_neighbours, landmark_rows, placed_note
+from engine.projections.points import Neighbours, Points, nearest_of
+from engine.projections.principal import principal_axes
+from engine.projections.projection import Embedding, Projection, ProjectionConfig, Watch
+from engine.projections.ranks import slices
+from engine.projections.threads import one_thread
 
-MOST = 2000  # points: each step compares all with all
+EXACT = 2000  # points up to which all are fitted: each step compares all with all
 BLOCK_CELLS = 2**19  # distances at a time, few enough to stay in the processor's cache
+PART_CELLS = 2**22  # numbers of points that are looked up at a time
 FRAME = 5  # steps between two frames
+FITTING = 0.6  # share of the progress that fitting the landmarks is
+NEAREST = 10  # landmarks among which a point begins
+COPY = 1e-4  # of the landmarks' typical distance: a point so near to one is its copy, and lies on it
+PLACING_STEPS = 50
+SETTLED = 1e-6  # of the map's width: a point that moves less is placed
+FLATTEST = 0.02  # of the steepest curvature: a point on flatter ground steps no further
 
 
 class MDSConfig(ProjectionConfig):
@@ -31,6 +43,9 @@ class MDSConfig(ProjectionConfig):
         gt=0,
         le=0.1,
     )
+    landmarks: int = setting(
+        1000, "Points that are fitted above 2,000 points; the others are placed.", more=True, ge=20, le=1500
+    )
 
 
 class MDS(Projection):
@@ -39,17 +54,35 @@ class MDS(Projection):
     Config: ClassVar[type[ProjectionConfig]] = MDSConfig
     config: MDSConfig
 
+    @one_thread()
     def fit(self, points: Points, watch: Watch) -> Embedding:
-        from scipy.spatial.distance import cdist
+        n = len(points)
+        if n <= EXACT:
+            facts = self._fit_all(points.x, watch)
+            return Embedding(self.positions.astype(np.float32), facts=facts)
+        different = points.distinct
+        rows = different[landmark_rows(len(different), self.config.landmarks, self.seed)]
+        ways: list[np.ndarray] = []
+        fitting = Watch(lambda share: watch.progress(FITTING * share), ways.append, watch.stopped)
+        facts = self._fit_all(points.x[rows], fitting)
+        near = nearest_in_parts(self.bank, points.x)
+        placed, squares, total = self._placed(points.x, near, watch)
+        beside = placed - among_neighbours(self.positions, near)  # 0 for landmarks
+        for way in ways:
+            watch.frame(among_neighbours(way, near) + beside)
+        facts["stress"] = float(np.sqrt(squares / total))  # of all points, each to all landmarks
+        note = placed_note(len(rows), n, "the least stress of each to these")
+        return Embedding(placed, len(rows), (note,), facts)
 
-        if len(points) > MOST:
-            raise CannotProject(
-                f"MDS compares all points with all in every step, and {len(points):,} are too many: choose "
-                f"at most {MOST:,} points."
-            )
-        x = points.x.astype(np.float64)
-        wanted = cdist(x, x)
-        y = principal_positions(x, self.dimensions)
+    @one_thread()
+    def transform(self, x: np.ndarray) -> np.ndarray:
+        """Where each new point's own distances to the fitted points are kept best; copies lie on them."""
+        return self._placed(x, nearest_in_parts(self.bank, x.astype(np.float32)), Watch())[0]
+
+    def _fit_all(self, x: np.ndarray, watch: Watch) -> dict[str, float]:
+        self.bank, self.middle = x, x.mean(0, dtype=np.float64)
+        wanted = distances(x - self.middle, x - self.middle)
+        y = principal_axes(x, self.dimensions, self.seed).positions(x)
         total, stress, steps = (wanted**2).sum(), np.inf, self.config.steps
         for step in range(steps + 1):
             watch.check(step / (steps + 1))
@@ -60,17 +93,43 @@ class MDS(Projection):
             if step == steps or before - stress <= self.config.tolerance * stress:
                 break
             y = better
-        return Embedding(y.astype(np.float32), facts={"stress": stress, "steps": float(step)})
+        self.positions, self.typical = y, float(np.sqrt(total / wanted.size))
+        return {"stress": stress, "steps": float(step)}
+
+    def _placed(self, x: np.ndarray, near: Neighbours, watch: Watch) -> tuple[np.ndarray, float, float]:
+        """(m, dimensions) places, and what their stress is made of: Σ (wanted - distance)² and Σ wanted²."""
+        placed, squares, total = among_neighbours(self.positions, near), 0.0, 0.0
+        copies = near.distance[:, 0] <= COPY * self.typical
+        placed[copies] = self.positions[near.index[copies, 0]]
+        bank = self.bank - self.middle
+        for part in slices(len(x), max(1, BLOCK_CELLS // len(bank))):
+            watch.check(FITTING + (1 - FITTING) * part.start / len(x))
+            wanted, free = distances(x[part] - self.middle, bank), ~copies[part]
+            y = placed[part].astype(np.float64)
+            y[free] = least_stress(y[free], wanted[free], self.positions)
+            placed[part] = y
+            squares += float(((wanted - distances(y, self.positions)) ** 2).sum())
+            total += float((wanted**2).sum())
+        return placed, squares, total
 
 
-def principal_positions(x: np.ndarray, dimensions: int) -> np.ndarray:
-    """(n, dimensions) of the centred points along their principal axes, zeros where there are no more."""
-    middle = x - x.mean(0)
-    left, values, _ = np.linalg.svd(middle, full_matrices=False)
-    count = min(dimensions, len(values))
-    y = np.zeros((len(x), dimensions))
-    y[:, :count] = left[:, :count] * values[:count]
-    return y * signs(y)
+def nearest_in_parts(bank: np.ndarray, x: np.ndarray) -> Neighbours:
+    """(m, k) rows of the bank nearest to every point; the points are never copied all at once."""
+    k, size = min(NEAREST, len(bank)), max(1, PART_CELLS // x.shape[1])
+    found = [nearest_of(bank, x[part], k) for part in slices(len(x), size)]
+    index, distance = [near.index for near in found], [near.distance for near in found]
+    return Neighbours(np.concatenate(index), np.concatenate(distance))
+
+
+def distances(x: np.ndarray, bank: np.ndarray) -> np.ndarray:
+    """(m, n) Euclidean distances by one product; both must be about one middle, so that few digits are lost.
+
+    Args:
+        x: (m, d) float64.
+        bank: (n, d) float64.
+    """
+    squares = np.einsum("md,md->m", x, x)[:, None] + np.einsum("nd,nd->n", bank, bank) - 2 * (x @ bank.T)
+    return np.sqrt(np.maximum(squares, 0, out=squares), out=squares)
 
 
 def guttman(y: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, float]:
@@ -86,11 +145,71 @@ def guttman(y: np.ndarray, wanted: np.ndarray) -> tuple[np.ndarray, float]:
     from scipy.spatial.distance import cdist
 
     better, squares, n = np.empty_like(y), 0.0, len(y)
-    size = max(1, BLOCK_CELLS // n)
-    for start in range(0, n, size):
-        part = slice(start, start + size)
+    for part in slices(n, max(1, BLOCK_CELLS // n)):
         apart = cdist(y[part], y)
         squares += float(((wanted[part] - apart) ** 2).sum())
         ratio = np.divide(wanted[part], apart, out=np.zeros_like(apart), where=apart > 0)
         better[part] = (ratio.sum(1)[:, None] * y[part] - ratio @ y) / n
     return better, squares
+
+
+def least_stress(y: np.ndarray, wanted: np.ndarray, among: np.ndarray) -> np.ndarray:
+    """Moves points to where each has the least stress to fixed ones that can be reached from where it is.
+
+    By Newton's steps along the axes of the curvature, downhill on all of them. A point whose stress would
+    rise steps from where it was as if the ground were steeper, at most as steep as the bound of SMACOF, whose
+    minimum never raises the stress.
+
+    Args:
+        y: (m, d) positions to begin at.
+        wanted: (m, n) distances that each should have to the fixed ones.
+        among: (n, d) positions of those.
+
+    Returns:
+        (m, d).
+    """
+    n, d = among.shape
+    y, best, least = y.copy(), y.copy(), np.full(len(y), np.inf)
+    slope, bend, floor = np.zeros((len(y), d)), np.zeros((len(y), d, d)), np.full(len(y), FLATTEST * n)
+    moving = np.arange(len(y))
+    for _ in range(PLACING_STEPS):
+        squares, uphill, curved = _stress_of_each(y[moving], wanted[moving], among)
+        falls = squares <= least[moving]
+        fell, rose = moving[falls], moving[~falls]
+        best[fell], least[fell], slope[fell], bend[fell] = (
+            y[fell],
+            squares[falls],
+            uphill[falls],
+            curved[falls],
+        )
+        floor[fell], floor[rose] = np.maximum(floor[fell] / 4, FLATTEST * n), np.minimum(4 * floor[rose], n)
+        curvature, axes = np.linalg.eigh(bend[moving])
+        along = np.einsum("mji,mj->mi", axes, slope[moving])
+        step = np.einsum("mij,mj->mi", axes, along / np.maximum(np.abs(curvature), floor[moving, None]))
+        y[moving] = best[moving] - step
+        moving = moving[np.abs(step).max(1, initial=0) > SETTLED * np.ptp(among, axis=0).max()]
+        if not len(moving):
+            break
+    return best
+
+
+def _stress_of_each(
+    y: np.ndarray, wanted: np.ndarray, among: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """(m,) Σ (wanted - distance)² of each point, and halves of its slope (m, d) and curvature (m, d, d)."""
+    from scipy.spatial.distance import cdist
+
+    n, d = among.shape
+    apart = cdist(y, among)
+    squares = ((wanted - apart) ** 2).sum(1)
+    ratio = np.divide(wanted, apart, out=np.zeros_like(apart), where=apart > 0)
+    pull = n - ratio.sum(1)
+    slope = pull[:, None] * y - among.sum(0) + ratio @ among  # Σ (1 - ratio) (y - among)
+    np.divide(ratio, apart**2, out=ratio, where=apart > 0)
+    products = (among[:, :, None] * among[:, None, :]).reshape(n, d * d)
+    first, second = ratio @ among, (ratio @ products).reshape(-1, d, d)
+    mixed = y[:, :, None] * first[:, None, :]
+    outer = ratio.sum(1)[:, None, None] * y[:, :, None] * y[:, None, :]
+    bend = outer - mixed - mixed.transpose(0, 2, 1) + second  # Σ ratio/distance² (y - among)(y - among)ᵀ
+    bend[:, np.arange(d), np.arange(d)] += pull[:, None]
+    return squares, slope, bend

@@ -121,9 +121,9 @@ def test_new_points_must_fit_the_old_ones() -> None:
 
 
 def test_a_method_without_a_place_for_new_points_says_so() -> None:
-    projection, _ = fit_projection("mds", Points(cloud(50)))
+    projection, _ = fit_projection("laplacian_eigenmaps", Points(cloud(50)))
     with pytest.raises(CannotProject, match="cannot place new points"):
-        place("mds", projection, cloud(5))
+        place("laplacian_eigenmaps", projection, cloud(5))
 
 
 @pytest.mark.parametrize("n", [300, 2300])
