@@ -14,18 +14,53 @@ from engine.runs.summary import RunSummary
 EVERY = 0.2
 INTERRUPTED = 130
 
-
 Report = Callable[[RunStore, str, bool], int]
 
 
+def outcome(store: RunStore, run_id: str) -> dict[str, Any]:
+    """What `train --json` ends with."""
+    run = store.get(run_id)
+    ended = run.finished or time.time()
+    told: dict[str, Any] = {
+        "run": run.id,
+        "state": run.state,
+        "metrics": run.metrics.get("last", {}),
+        "best": run.metrics.get("best", {}),
+        "seconds": round(ended - run.started, 3) if run.started else 0.0,
+    }
+    if run.error:
+        told["error"] = run.error
+    return told
+
+
+def report_end(store: RunStore, run_id: str, as_json: bool) -> int:
+    """Tell how a run ended; gives 0 if it is done and 1 otherwise."""
+    run = store.get(run_id)
+    told = outcome(store, run_id)
+    if as_json:
+        print_json(told)
+    else:
+        best = {f"best {name}": f"{value:.4f}" for name, value in _figures(told["best"]).items()}
+        if best:
+            best["kept epoch"] = str(told["best"].get("epoch"))
+        print_fields({"run": run.id, "state": run.state, **best, "seconds": f"{told['seconds']:.1f}"})
+    if run.error:
+        say(run.error)
+    return 0 if run.state == DONE else 1
+
+
+def _figures(row: dict[str, Any]) -> dict[str, float]:
+    names = {"val_loss": "validation loss", "val_accuracy": "validation accuracy", "train_loss": "loss"}
+    return {names[key]: row[key] for key in names if isinstance(row.get(key), (int, float))}
+
+
 def follow(
-    store: RunStore, run_id: str, as_json: bool, stop_on_interrupt: bool, report: Report | None = None
+    store: RunStore, run_id: str, as_json: bool, stop_on_interrupt: bool, report: Report = report_end
 ) -> int:
     """Show progress until the run ends and report how it ended; gives the exit code.
 
     Ctrl-C asks the run to stop and waits for that (`train`), or only stops looking (`runs watch`).
     """
-    report = report or report_end
     try:
         _wait(store, run_id)
     except KeyboardInterrupt:
@@ -65,40 +100,3 @@ def progress_text(run: RunSummary, progress: dict[str, Any]) -> str:
     if isinstance(left := progress.get("seconds_left"), (int, float)) and left > 0:
         parts.append(f"{left:.0f} s left")
     return ", ".join(parts)
-
-
-def _figures(row: dict[str, Any]) -> dict[str, float]:
-    names = {"val_loss": "validation loss", "val_accuracy": "validation accuracy", "train_loss": "loss"}
-    return {names[key]: row[key] for key in names if isinstance(row.get(key), (int, float))}
-
-
-def outcome(store: RunStore, run_id: str) -> dict[str, Any]:
-    """What `train --json` ends with."""
-    run = store.get(run_id)
-    ended = run.finished or time.time()
-    told: dict[str, Any] = {
-        "run": run.id,
-        "state": run.state,
-        "metrics": run.metrics.get("last", {}),
-        "best": run.metrics.get("best", {}),
-        "seconds": round(ended - run.started, 3) if run.started else 0.0,
-    }
-    if run.error:
-        told["error"] = run.error
-    return told
-
-
-def report_end(store: RunStore, run_id: str, as_json: bool) -> int:
-    """Tell how a run ended; gives 0 if it is done and 1 otherwise."""
-    run = store.get(run_id)
-    told = outcome(store, run_id)
-    if as_json:
-        print_json(told)
-    else:
-        best = {f"best {name}": f"{value:.4f}" for name, value in _figures(told["best"]).items()}
-        if best:
-            best["kept epoch"] = str(told["best"].get("epoch"))
-        print_fields({"run": run.id, "state": run.state, **best, "seconds": f"{told['seconds']:.1f}"})
-    if run.error:
-        say(run.error)
-    return 0 if run.state == DONE else 1

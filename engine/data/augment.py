@@ -13,10 +13,11 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor
 
+from engine.data.pixels import stored_size as stored_size  # known by this name to all that read views
+
 GRAY = (0.2989, 0.587, 0.114)  # ITU-R 601, as torchvision rounds it
 TRIES = 10
 CHUNK = 64  # images worked on at once: bounds memory at 224 px
-BIG = 96  # above this side, images are stored larger than they are read
 
 
 @dataclass(frozen=True)
@@ -76,14 +77,6 @@ VIEWS: dict[str, View] = {
         blur=0.5,
     ),
 }
-
-
-def stored_size(image_size: int) -> int:
-    """The side at which images are kept for reading at `image_size`.
-
-    Above 96 px they keep the margin of the usual Resize(256) + CenterCrop(224); small images keep none.
-    """
-    return image_size if image_size <= BIG else round(image_size * 256 / 224)
 
 
 def center(images: Tensor, size: int) -> Tensor:

@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 
 from engine import files
-from engine.data.index import IMAGES, INFO, count_by_split, read_index
+from engine.data.index import IMAGES, INFO, column, count_by_split, read_index
 from engine.data.splits import SPLITS
 from engine.errors import UserError
 from engine.settings import settings
@@ -147,8 +147,7 @@ def _load(root: Path) -> Dataset:
     info = files.read_json(root / INFO)
     try:
         table = read_index(root, info["columns"])
-        column = {name: table.column(name) for name in table.column_names}
-        digests = np.frombuffer(b"".join(column["digest"].to_pylist()), dtype="V16")
+        digests = np.frombuffer(b"".join(table.column("digest").to_pylist()), dtype="V16")
         return Dataset(
             id=root.name,
             name=str(info["name"]),
@@ -156,21 +155,17 @@ def _load(root: Path) -> Dataset:
             root=root,
             fingerprint=str(info["fingerprint"]),
             info=info,
-            labels=column["label"].to_numpy().astype(np.int64),
-            split_codes=column["split"].to_numpy().astype(np.uint8),
-            sizes=np.stack([column["width"].to_numpy(), column["height"].to_numpy()], axis=1),
+            labels=column(table, "label").astype(np.int64),
+            split_codes=column(table, "split").astype(np.uint8),
+            sizes=np.stack([column(table, "width"), column(table, "height")], axis=1),
             digests=digests,
-            offsets=np.stack([column["offset"].to_numpy(), column["length"].to_numpy()], axis=1),
-            factors={name: _plain(column[f"factor.{name}"].to_numpy()) for name in info["factors"]},
+            offsets=np.stack([column(table, "offset"), column(table, "length")], axis=1),
+            factors={name: column(table, f"factor.{name}") for name in info["factors"]},
         )
     except (OSError, ValueError, KeyError, TypeError):
         raise UserError(
             f"The data set '{root.name}' is damaged on disk: remove it and add it again."
         ) from None
-
-
-def _plain(values: np.ndarray) -> np.ndarray:
-    return values.astype(str) if values.dtype == object else values
 
 
 def list_datasets() -> list[DatasetSummary]:

@@ -35,8 +35,24 @@ def read_index(root: Path, columns: list[str] | None = None) -> Any:
     """The table of images, or some columns of it."""
     import pyarrow.parquet as parquet
 
-    # Not memory-mapped: Windows could not delete a mapped file.
-    return parquet.read_table(root / INDEX, columns=columns, memory_map=False, use_threads=False)
+    # Not memory-mapped: Windows could not delete a mapped file. Not by `read_table`, which loads pandas.
+    with parquet.ParquetFile(root / INDEX, memory_map=False) as file:
+        return file.read(columns=columns, use_threads=False)
+
+
+def column(table: Any, name: str) -> np.ndarray:
+    """One column of the table, without Arrow's `to_numpy`, which loads pandas: that takes a second.
+
+    Raises:
+        KeyError: There is none.
+        TypeError: A number is missing.
+    """
+    import pyarrow.types as types
+
+    values = table.column(name).combine_chunks()
+    if types.is_integer(values.type) or types.is_floating(values.type):
+        return np.from_dlpack(values)
+    return np.array(values.to_pylist())
 
 
 def fingerprint(

@@ -22,8 +22,17 @@ from engine.lock import release, try_lock
 
 Fit = Literal["crop", "squash"]
 SMALLEST, LARGEST = 4, 1024
+BIG = 96  # above this side, images are stored larger than they are read
 CHUNK = 64  # images decoded between two looks at the clock and the Stop button
 WORKERS = min(8, os.cpu_count() or 1)  # Pillow decodes without holding Python's lock
+
+
+def stored_size(image_size: int) -> int:
+    """The side at which images are kept for reading at `image_size`.
+
+    Above 96 px they keep the margin of the usual Resize(256) + CenterCrop(224); small images keep none.
+    """
+    return image_size if image_size <= BIG else round(image_size * 256 / 224)
 
 
 def pixels(

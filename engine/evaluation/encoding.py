@@ -7,10 +7,11 @@ from collections.abc import Callable
 import numpy as np
 
 from engine.data.dataset import Dataset
-from engine.data.pixels import pixels
+from engine.data.pixels import pixels, stored_size
 from engine.data.progress import Progress
 from engine.data.vectors import read_vectors, vectors_id
 from engine.errors import UserError
+from engine.evaluation.known_features import keep_note, known_features, note_of
 from engine.models.encoder import PIXELS
 
 PIXELS_SIDE = 32  # raw pixels say little more at a larger side, and cost much
@@ -76,7 +77,7 @@ def encode(
         if tell:
             tell("reading images", progress.done, progress.total or 0)
 
-    images = pixels(dataset, _stored(name, side), progress=reading, stop=stop)
+    images = pixels(dataset, side if name == PIXELS else stored_size(side), progress=reading, stop=stop)
     if name == PIXELS:
         return images[wanted].reshape(len(wanted), -1).astype(np.float32) / np.float32(255)
     return _encoded(name, dataset, images, side, rows, seed, tell, stop)
@@ -88,13 +89,29 @@ def _brought(vectors: np.ndarray, wanted: np.ndarray) -> np.ndarray:
     return np.asarray(vectors[wanted])
 
 
-def _stored(name: str, side: int) -> int:
-    from engine.data.augment import stored_size
-
-    return side if name == PIXELS else stored_size(side)
-
-
 def _encoded(
+    name: str,
+    dataset: Dataset,
+    images: np.ndarray,
+    side: int,
+    rows: np.ndarray | None,
+    seed: int,
+    tell: Tell | None,
+    stop: Callable[[], bool] | None,
+) -> np.ndarray | None:
+    few = rows is not None and 2 * len(rows) < len(images)  # else all of them: the next question finds them
+    note = note_of(name, side, seed, dataset.fingerprint, rows if few else None)
+    found = known_features(note, len(images))
+    if found is None:
+        found = _computed(name, dataset, images, side, rows if few else None, seed, tell, stop)
+        if found is None:
+            return None
+        keep_note(note, found)
+    wanted = found if rows is None else found[rows]
+    return np.asarray(wanted).reshape(len(wanted), -1)
+
+
+def _computed(
     name: str,
     dataset: Dataset,
     images: np.ndarray,
@@ -115,17 +132,11 @@ def _encoded(
         if tell:
             tell("computing features", done, total)
 
-    few = rows is not None and 2 * len(rows) < len(images)  # else all of them: the next question finds them
-    found = cached_features(
+    return cached_features(
         build_encoder(name, side, seed).to(device),
         images,
         dataset.fingerprint,
-        rows=rows if few else None,
+        rows=rows,
         progress=progress,
         stop=stop,
-    )
-    if found is None:
-        return None
-    return np.asarray(found if rows is None else found[rows]).reshape(
-        len(images if rows is None else rows), -1
     )

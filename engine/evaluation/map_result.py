@@ -22,6 +22,23 @@ SHARED = {"index", "split", "label"}  # arrays of a map's points
 
 
 @dataclass(frozen=True)
+class PanelProgress:
+    """How far one method's map is.
+
+    Attributes:
+        method: A name of PROJECTIONS.
+        drawn: Whether it can be looked at.
+        judged: Whether its figures are known.
+        error: Why there will be none.
+    """
+
+    method: str
+    drawn: bool = False
+    judged: bool = False
+    error: str | None = None
+
+
+@dataclass(frozen=True)
 class Panel:
     """One method's map.
 
@@ -46,8 +63,7 @@ class Panel:
     @property
     def quality(self) -> dict[str, Any]:
         """Figures by name; empty while there are none."""
-        found = self.row.get("quality")
-        return found if isinstance(found, dict) else {}
+        return _quality(self.row)
 
 
 @dataclass(frozen=True)
@@ -84,6 +100,14 @@ class LatentMap:
         """Panels that have a map."""
         return tuple(panel for panel in self.panels if panel.positions is not None)
 
+    @property
+    def progress(self) -> tuple[PanelProgress, ...]:
+        """How far each panel is."""
+        return tuple(
+            PanelProgress(panel.method, panel.positions is not None, bool(panel.quality), panel.error)
+            for panel in self.panels
+        )
+
     def aligned(self) -> dict[str, np.ndarray]:
         """Positions by method, each moved, turned and scaled onto the first panel as well as can be."""
         found: dict[str, np.ndarray] = {}
@@ -100,11 +124,7 @@ def read_map(run_id: str, store: RunStore | None = None) -> LatentMap | None:
     Raises:
         UserError: There is no such run, it is no map, or its points are damaged.
     """
-    store = store or RunStore()
-    recipe = store.recipe(run_id)
-    if recipe.method != "latent_map":
-        raise UserError("This run is no map: choose one that the Latent maps page made.")
-    folder = store.folder(run_id)
+    recipe, folder = _map_run(run_id, store or RunStore())
     points = read_arrays(layout.map_path(folder, layout.MAP_POINTS))
     if points is None:
         return None
@@ -128,6 +148,41 @@ def read_map(run_id: str, store: RunStore | None = None) -> LatentMap | None:
         distances=near["distance"],
         panels=panels,
     )
+
+
+def map_progress(run_id: str, store: RunStore | None = None) -> tuple[PanelProgress, ...] | None:
+    """How far each panel of a map is, from what the run tells alone: for looking often, no array is read.
+
+    None while there are no points yet.
+
+    Raises:
+        UserError: There is no such run, or it is no map.
+    """
+    recipe, folder = _map_run(run_id, store or RunStore())
+    if not layout.map_path(folder, layout.MAP_POINTS).exists():
+        return None
+    told = _told(folder)
+    return tuple(_progress(folder, name, told.get(name)) for name in checked(MapConfig, recipe.config).names)
+
+
+def _progress(folder: Path, name: str, row: dict[str, Any] | None) -> PanelProgress:
+    if row is None:
+        return PanelProgress(name)
+    if row.get("error"):
+        return PanelProgress(name, error=str(row["error"]))
+    return PanelProgress(name, layout.map_path(folder, name).exists(), bool(_quality(row)))
+
+
+def _quality(row: dict[str, Any]) -> dict[str, Any]:
+    found = row.get("quality")
+    return found if isinstance(found, dict) else {}
+
+
+def _map_run(run_id: str, store: RunStore) -> tuple[Recipe, Path]:
+    recipe = store.recipe(run_id)
+    if recipe.method != "latent_map":
+        raise UserError("This run is no map: choose one that the Latent maps page made.")
+    return recipe, store.folder(run_id)
 
 
 def _told(folder: Path) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,6 @@
 """PCA: the flat view along which the points vary most.
 
-Pearson 1901; computed by scikit-learn's full singular value decomposition.
+K. Pearson 1901, On lines and planes of closest fit to systems of points in space, Philosophical Magazine 2.
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import numpy as np
 
 from engine.fields import setting
 from engine.projections.points import Points
+from engine.projections.principal import principal_axes
 from engine.projections.projection import Embedding, Projection, ProjectionConfig, Watch
 
 
@@ -24,21 +25,18 @@ class PCA(Projection):
     """Principal axes of the centred points."""
 
     Config: ClassVar[type[ProjectionConfig]] = PCAConfig
+    config: PCAConfig
 
     def fit(self, points: Points, watch: Watch) -> Embedding:
-        from sklearn.decomposition import PCA as Fitted
-
         count = min(self.dimensions, points.width)
-        self.fitted = Fitted(count, whiten=self.config.whiten, random_state=self.seed)  # type: ignore[attr-defined]
-        positions = self._padded(self.fitted.fit_transform(points.x.astype(np.float64)))
+        self.found = principal_axes(points.x, self.dimensions, self.seed)
         notes = () if count == self.dimensions else (f"The points have {count} number each: a line, no map.",)
-        share = float(self.fitted.explained_variance_ratio_.sum())
-        return Embedding(positions, notes=notes, facts={"explained_variance": share})
+        share = float(self.found.variances.sum() / self.found.total)
+        return Embedding(self.transform(points.x), notes=notes, facts={"explained_variance": share})
 
     def transform(self, x: np.ndarray) -> np.ndarray:
-        return self._padded(self.fitted.transform(x.astype(np.float64)))
-
-    def _padded(self, found: np.ndarray) -> np.ndarray:
-        positions = np.zeros((len(found), self.dimensions), np.float32)
-        positions[:, : found.shape[1]] = found
-        return positions
+        positions = self.found.positions(x)
+        if self.config.whiten:
+            spread = np.sqrt(self.found.variances)
+            positions /= np.where(spread > 0, spread, 1)
+        return positions.astype(np.float32)

@@ -14,8 +14,8 @@ import numpy as np
 
 from engine.fields import setting
 from engine.projections.points import Neighbours, Points, nearest_of
+from engine.projections.principal import principal_start
 from engine.projections.projection import CannotProject, Embedding, Projection, ProjectionConfig, Watch
-from engine.projections.start import principal_start
 
 USUAL_PERPLEXITY = 30.0
 EXACT_UP_TO = 20_000  # points up to which all pairs are compared; above, openTSNE approximates

@@ -17,8 +17,8 @@ from pydantic import model_validator
 
 from engine.fields import setting
 from engine.projections.points import Neighbours, Points, nearest_of
+from engine.projections.principal import principal_start
 from engine.projections.projection import CannotProject, Embedding, Projection, ProjectionConfig, Watch
-from engine.projections.start import principal_start
 from engine.projections.umap_graph import fuzzy_graph, placing_strengths
 
 FRAMES = 40  # told while the points move, about

@@ -14,7 +14,7 @@ from starlette.routing import Route
 
 from engine.data.dataset import open_dataset
 from engine.errors import UserError
-from engine.evaluation.map_result import LatentMap, read_map
+from engine.evaluation.map_result import LatentMap, map_progress, read_map
 from engine.export.map_formats import MAP_FORMATS
 from engine.export.maps import map_rows, write_bytes, write_parquet
 from engine.projections import PROJECTIONS
@@ -62,10 +62,10 @@ def packed(request: Request, run: str) -> Response:
 
 
 def _version(run: str, shown: tuple[str, ...]) -> str:
-    found = read_map(run, run_store())
-    if found is None:
+    panels = map_progress(run, run_store())
+    if panels is None:
         raise UserError(NOTHING)
-    return map_version(run, found, shown)
+    return map_version(run, panels, shown)
 
 
 @lru_cache(maxsize=16)

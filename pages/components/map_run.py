@@ -17,10 +17,10 @@ from pages.components.map_noise import noise_part
 from pages.components.map_recipe import recipe_part
 from pages.components.map_replay import replay_part
 from pages.components.map_selection import selection_part
-from pages.components.map_stage import draw_panels, view_key, watch_map
+from pages.components.map_stage import draw_panels, seen_of, watch_map
 from pages.components.map_strip import strip_part
 from pages.components.map_trust import trust_part
-from pages.components.map_view import selected_rows
+from pages.components.map_view import selected_rows, view_key
 from pages.components.run_view import ADVICE, run_head
 from pages.components.text import md
 
@@ -34,6 +34,7 @@ def show_map(run: str, again: Callable[[str], None] | None = None) -> None:
         run: Id of a run that exists.
         again: Called with the id when the user wants to draw it again with changes.
     """
+    seen = seen_of(run)
     summary, status = store.run_store().get(run), store.run_store().status(run)
     run_head(summary, status, again)
     if status.state in ADVICE:
@@ -41,7 +42,7 @@ def show_map(run: str, again: Callable[[str], None] | None = None) -> None:
         (st.error if status.state == "failed" else st.info)(text, icon=":material/info:")
     found = read_map(run, store.run_store())
     if status.state in store.ACTIVE:
-        watch_map(run, found)
+        watch_map(run, seen)
     if found is None:
         return
     try:

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import streamlit as st
 
-from engine.evaluation.map_result import LatentMap, read_map
+from engine.evaluation.map_result import LatentMap, map_progress
 from engine.projections import PROJECTIONS
 from pages.components import store
 from pages.components.map_neighbours import LIT, ROW
 from pages.components.map_pack import MOST_PANELS
 from pages.components.map_panels import map_version
 from pages.components.map_routes import map_url
-from pages.components.map_view import map_view
+from pages.components.map_view import map_view, view_key
 from pages.components.text import md
 
-POLL_SECONDS = 0.7
+POLL_SECONDS = 0.4  # a look reads a few lines and no array
 
 
 def draw_panels(run: str, found: LatentMap, asks: bool = False) -> None:
@@ -38,7 +38,7 @@ def draw_panels(run: str, found: LatentMap, asks: bool = False) -> None:
         )
         names = [name for name in names if name in asked][:MOST_PANELS] or names[:MOST_PANELS]
     map_view(
-        map_url(run, map_version(run, found, names), names),
+        map_url(run, map_version(run, found.progress, names), names),
         view_key(run),
         chosen=(lambda rows: None) if asks else None,
         clicked=(lambda row: st.session_state.update({ROW.format(run): row})) if asks else None,
@@ -47,34 +47,31 @@ def draw_panels(run: str, found: LatentMap, asks: bool = False) -> None:
     )
 
 
-def view_key(run: str) -> str:
-    """The component's key, under which its selection is kept."""
-    return f"map.{run}"
-
-
 def _ringed(run: str) -> list[int]:
     row = st.session_state.get(ROW.format(run))
     return [row] if isinstance(row, int) else []
 
 
-def _seen(run: str, found: LatentMap | None) -> tuple[str, str]:
-    """What decides that the page must be drawn anew: the run's state, and what its panels show."""
-    shown = list(PROJECTIONS)
-    return store.run_store().status(run).state, "" if found is None else map_version(run, found, shown)
+def seen_of(run: str) -> tuple[str, str]:
+    """What decides that the page must be drawn anew: the run's state, and what its panels show.
+
+    Raises:
+        UserError: There is no such run, or it is no map.
+    """
+    state, panels = store.run_store().status(run).state, map_progress(run, store.run_store())
+    return state, "" if panels is None else map_version(run, panels, list(PROJECTIONS))
 
 
-def watch_map(run: str, found: LatentMap | None) -> None:
+def watch_map(run: str, seen: tuple[str, str]) -> None:
     """The progress of a map that is being drawn; the page runs again when a panel is ready.
 
     Args:
         run: Its id.
-        found: The map as this page run knows it.
+        seen: `seen_of(run)` from before this page run read the map: what comes in between is drawn anew.
     """
-    seen = _seen(run, found)
 
     def look() -> None:
-        now = _seen(run, read_map(run, store.run_store()))
-        if now != seen:
+        if seen_of(run) != seen:
             st.rerun()
         status = store.run_store().status(run)
         if status.state == "queued":
