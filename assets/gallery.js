@@ -1,4 +1,5 @@
 // A grid of captioned pictures, drawn in pages; a click shows one large with what is known about it, or chooses it.
+// Where they are points of a latent map, the one under the pointer or the keyboard is ringed there.
 
 const PAGE = 24;
 const node = (tag, className, text) => {
@@ -8,6 +9,7 @@ const node = (tag, className, text) => {
   return element;
 };
 const states = new WeakMap();
+const point = (group, row) => { if (group) window.dispatchEvent(new CustomEvent("replab-map", { detail: { group, row } })); };
 
 function enlarge(root, item) {
   const dialog = node("dialog"), picture = node("img"), close = node("button", "", "Close");
@@ -21,6 +23,13 @@ function enlarge(root, item) {
   root.append(dialog);
   dialog.showModal();
 }
+
+const pointing = (figure, button, group, row) => {
+  figure.onpointerenter = (event) => { if (event.pointerType !== "touch") point(group, row); };
+  figure.onpointerleave = () => point(group, null);
+  button.onfocus = () => { if (button.matches(":focus-visible")) point(group, row); };
+  button.onblur = () => point(group, null);
+};
 
 function draw(root, data, state) {
   const grid = node("div", "grid");
@@ -41,9 +50,13 @@ function draw(root, data, state) {
     figure.dataset.tone = item.tone || "";
     figure.title = item.title || "";
     figure.append(button, caption);
+    if (data.lights) pointing(figure, button, data.lights, item.id);
     grid.append(figure);
   }
+  const place = [...root.querySelectorAll("button.picture")].indexOf(root.getRootNode().activeElement);
+  point(data.lights, null); // what was pointed at may not be in the list any more
   root.replaceChildren(grid);
+  if (place >= 0) grid.querySelectorAll("button.picture")[place]?.focus(); // the keyboard stays where it was
   const left = data.items.length - state.shown;
   if (left > 0) {
     const more = node("button", "more", `Show ${Math.min(PAGE, left)} more of ${left}`);
@@ -60,4 +73,5 @@ export default function ({ data, parentElement, setTriggerValue }) {
   if (!state || state.mark !== data.mark) states.set(root, (state = { mark: data.mark, shown: PAGE }));
   state.choose = data.choose ? (id) => setTriggerValue("chosen", id) : null;
   draw(root, data, state);
+  return () => { if (!root.isConnected) point(data.lights, null); };
 }

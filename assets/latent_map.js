@@ -5,7 +5,7 @@
 const maps = new WeakMap();
 const kept = (window.__replabMaps ??= new Map()); // what a person set up, by key: outlives a remount
 const fresh = () => ({
-  points: null, selected: [], pinned: null, field: null, hidden: {}, views: {}, cameras: {}, size: null, pictures: false, large: null,
+  points: null, selected: [], pinned: null, field: null, hidden: {}, views: {}, cameras: {}, size: null, pictures: false, large: null, film: 0,
   mode: window.matchMedia("(pointer: coarse)").matches ? "" : "lasso", // a finger scrolls the page
 });
 
@@ -21,7 +21,7 @@ const loadPlotly = (url) =>
 
 class LatentMap {
   constructor(root, data, send, trigger) {
-    Object.assign(this, { root, data, send, trigger, turn: 0, shownTurn: 0, hover: null, note: "", dead: false });
+    Object.assign(this, { root, data, send, trigger, turn: 0, shownTurn: 0, hover: null, pointed: null, note: "", dead: false });
     this.keep = kept.get(data.key) ?? fresh();
     kept.set(data.key, this.keep);
     this.build();
@@ -29,7 +29,9 @@ class LatentMap {
   }
 
   build() {
+    this.link = new Link(this);
     this.brush = new Brush(this);
+    this.film = new Film(this);
     this.plots = new Plots(this);
     this.head = new Head(this);
     this.strip = new Strip(this);
@@ -37,8 +39,8 @@ class LatentMap {
     this.notice = node("div", "lm-notice", "Reading the map…");
     this.notice.setAttribute("role", "status");
     this.theme = node("i", "lm-theme"); // its colour has a transition, whose end tells that the theme has changed
-    for (const part of [this.head, this.plots, this.strip]) part.element.hidden = true;
-    this.root.replaceChildren(this.notice, this.head.element, this.plots.element, this.strip.element, this.theme);
+    for (const part of [this.head, this.film, this.plots, this.strip]) part.element.hidden = true;
+    this.root.replaceChildren(this.notice, this.head.element, this.film.element, this.plots.element, this.strip.element, this.theme);
     this.plots.element.append(this.card.element);
     this.root.dataset.mode = this.keep.mode;
     this.theme.addEventListener("transitionend", () => this.pack && this.paint());
@@ -83,7 +85,10 @@ class LatentMap {
       this.sprites = pack.pictures && new Sprites(pack.pictures);
     }
     this.pack = pack;
+    if (first && !keep.selected.length) keep.selected = this.groupSelection();
+    this.root.dataset.selected = keep.selected.length;
     for (const part of [this.head, this.plots, this.strip]) part.element.hidden = false;
+    this.film.element.hidden = !this.data.film;
     this.notice.hidden = true;
     this.plots.take(pack);
     await this.paint();
@@ -116,6 +121,21 @@ class LatentMap {
     this.marked();
     this.root.dataset.took = Math.round(performance.now() - begun);
     this.tell();
+    this.link.tell({ selected: this.keep.selected });
+  }
+
+  adopt(rows) { // what was selected on another map of the group
+    if (String(rows) === String(this.keep.selected)) return;
+    Object.assign(this.keep, { selected: rows, pinned: null });
+    this.note = "";
+    this.head.query.value = "";
+    this.marked();
+    this.tell();
+  }
+
+  groupSelection() { // what is selected on the map that the group is named after
+    const other = kept.get(this.data.group);
+    return other?.points === this.pack.points ? other.selected : [];
   }
 
   marked() { // draw what is chosen or marked
@@ -177,8 +197,10 @@ class LatentMap {
   }
 
   ringed() {
-    return [...new Set([...this.data.ring, this.keep.pinned, this.hover])].filter((row) => row !== null && row < this.pack.n);
+    return [...new Set([...this.data.ring, this.keep.pinned, ...this.looked()])].filter((row) => row !== null && row < this.pack.n);
   }
+
+  looked() { return [this.hover, this.pointed].filter((row) => row !== null); } // only for as long as somebody points at them
 
   // what is looked at
 
@@ -193,6 +215,15 @@ class LatentMap {
     this.hover = row;
     if (row === null) this.card.hide();
     else this.card.show(row, left, top);
+    this.plots.drawRings();
+    this.plots.ringScenes();
+    this.link.tell({ row });
+  }
+
+  point(row) { // a point that something beside the map points at; null ends it
+    if (row === this.pointed) return;
+    this.pointed = row;
+    this.root.dataset.pointed = row ?? "";
     this.plots.drawRings();
     this.plots.ringScenes();
   }
@@ -262,6 +293,8 @@ class LatentMap {
     this.dead = true;
     clearTimeout(this.dwelling);
     document.removeEventListener("keydown", this.onKey);
+    this.film.pause();
+    this.link.dispose();
     this.strip.dispose();
     this.plots.dispose();
   }

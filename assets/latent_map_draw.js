@@ -24,7 +24,7 @@ class Panel {
     Object.assign(this, spec, { flat: spec.dim === 3 && !hasWebGL(), rect: null });
     if (this.flat) this.dim = 2;
     if (!this.dim) return;
-    const ends = this.axes.slice(0, 2).map((values) => {
+    const ends = (this.whole ?? this.axes).slice(0, 2).map((values) => {
       let low = Infinity, high = -Infinity;
       for (const value of values) if (Number.isFinite(value)) { low = Math.min(low, value); high = Math.max(high, value); }
       return low <= high ? [low, high] : [0, 0];
@@ -91,7 +91,8 @@ class Plots {
   }
 
   take(pack) {
-    this.panels = pack.panels.map((spec) => new Panel(spec, this.map.keep));
+    const specs = this.map.data.film ? this.map.film.take(pack) : pack.panels;
+    this.panels = specs.map((spec) => new Panel(spec, this.map.keep));
     const titles = new Set(this.panels.map((panel) => panel.title));
     for (const [title, cell] of this.cells) if (!titles.has(title)) { cell.element.remove(); this.cells.delete(title); }
     for (const panel of this.panels) {
@@ -214,11 +215,12 @@ class Plots {
       return { type: "scatter3d", mode: "markers", scene, x, y, z, customdata: some, hoverinfo: "none", marker: { line: { width: 0 }, ...dots, ...marker } };
     };
     const size = Math.max(2, this.map.dot() * 0.7), text = this.map.style("--st-text-color", "#333");
-    const lit = bright ? rows.filter((row) => bright[row]) : [];
+    const lit = bright ? rows.filter((row) => bright[row]) : [], looked = new Set(this.map.looked());
+    const ringed = this.map.ringed().filter((row) => panel.has(row)), accent = this.map.style("--st-primary-color", "#5b5bd6");
     return [
       part(rows, { size, opacity: bright ? 0.12 : 0.85 }),
       part(lit, { size: size + 1, opacity: 1 }),
-      part(this.map.ringed().filter((row) => panel.has(row)), { size: size * 2.6, symbol: "circle-open", color: text, opacity: 1 }),
+      part(ringed, { size: size * 2.6, symbol: "circle-open", color: ringed.map((row) => (looked.has(row) ? accent : text)), opacity: 1 }),
     ];
   }
 

@@ -127,11 +127,12 @@ Object.assign(Plots.prototype, {
     if (!this.size) return;
     const pen = cleared(this.rings, this.size), rows = this.map.ringed(), radius = this.map.dot() / 2 + 5;
     const outside = this.map.style("--st-background-color", "#fff"), line = this.map.style("--st-text-color", "#333");
+    const accent = this.map.style("--st-primary-color", "#5b5bd6"), looked = new Set(this.map.looked());
     for (const panel of this.drawn()) {
       if (panel.dim === 3) continue;
       inside(pen, panel, () => rows.forEach((row) => {
         const [x, y] = panel.pixelOf(row);
-        for (const [colour, width] of [[outside, 5], [line, 2.5]]) {
+        for (const [colour, width] of looked.has(row) ? [[outside, 7], [accent, 4]] : [[outside, 5], [line, 2.5]]) {
           pen.beginPath();
           pen.arc(x, y, radius, 0, 7);
           Object.assign(pen, { strokeStyle: colour, lineWidth: width });

@@ -141,10 +141,10 @@ class Cell {
   constructor(map, title) {
     this.map = map;
     this.element = node("section", "lm-panel");
-    this.element.setAttribute("aria-label", title);
     const head = node("header"), line = node("div", "lm-title");
     this.large = press("⤢", () => map.enlarge(title), "Enlarge");
-    line.append(node("h4", "", title), this.large);
+    this.heading = node("h4");
+    line.append(this.heading, this.large);
     this.figures = node("div", "lm-figures");
     head.append(line, this.figures);
     this.box = node("div", "lm-box");
@@ -158,10 +158,13 @@ class Cell {
   }
 
   take(panel) {
-    const { map } = this, large = map.keep.large === panel.title;
+    const { map } = this, large = map.keep.large === panel.title, name = panel.heading ?? panel.title;
+    this.heading.textContent = name;
+    this.element.setAttribute("aria-label", name);
+    this.large.hidden = map.plots.panels.length < 2;
     this.large.textContent = large ? "⤡" : "⤢";
     this.large.title = large ? "Show beside the others again" : "Enlarge";
-    this.large.setAttribute("aria-label", `${this.large.title}: ${panel.title}`);
+    this.large.setAttribute("aria-label", `${this.large.title}: ${name}`);
     this.large.setAttribute("aria-pressed", large);
     this.figures.replaceChildren(...panel.figures.map(([name, value, help]) => {
       const figure = node("span");
@@ -172,7 +175,7 @@ class Cell {
     this.element.dataset.state = panel.state;
     this.box.classList.toggle("lm-solid", panel.dim === 3); // Plotly turns it: nothing lies above
     this.box.setAttribute("role", panel.dim ? "application" : "presentation");
-    this.box.setAttribute("aria-label", panel.dim ? `Map of ${panel.title}: arrow keys move, plus and minus zoom, 0 shows all` : panel.title);
+    this.box.setAttribute("aria-label", panel.dim ? `Map of ${name}: arrow keys move, plus and minus zoom, 0 shows all` : name);
     const note = panel.flat ? "Three dimensions need WebGL, which is off in this browser: the first two are shown." : "";
     const words = panel.state === "done" ? note : panel.sentence || "";
     const parts = panel.state === "done" ? [] : [node("b", "", STATES[panel.state])];

@@ -38,3 +38,14 @@ def silent(progress: Progress) -> None:
 def never() -> bool:
     """Do not stop."""
     return False
+
+
+def tell_or_stop(report: Report, stop: Stop, progress: Progress) -> None:
+    """Report how far something is.
+
+    Raises:
+        Stopped: It was asked to stop.
+    """
+    if stop():
+        raise Stopped
+    report(progress)

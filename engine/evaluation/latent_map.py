@@ -202,9 +202,8 @@ class _Mapping:
         )
         row: dict[str, Any] = {"kind": "map", "method": name, "error": None}
         try:
-            made = project(
-                name, points, self.config.of(name), self.config.dimensions, self.recipe.seed, watch
-            )
+            seed = self.recipe.seed + self.config.redraw
+            made = project(name, points, self.config.of(name), self.config.dimensions, seed, watch)
         except CannotProject as error:
             row |= {"error": str(error), "seconds": time.monotonic() - begun}
         else:

@@ -1,34 +1,28 @@
-"""Pictures that no map was made with: encoded like its images, and placed on every one of its panels."""
+"""Pictures that no map was made with, placed on every one of its panels and judged by their neighbours."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from contextlib import suppress
 from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 
-from engine.data.archives import open_source
 from engine.data.dataset import open_dataset
-from engine.data.decode import open_image
-from engine.data.layout import is_ignored, readable
-from engine.data.pixels import fitted
-from engine.data.source import Entry
+from engine.data.progress import Progress, Report, Stop, Stopped, never, silent, tell_or_stop
 from engine.errors import UserError
 from engine.evaluation.latent_map import space_of
 from engine.evaluation.map_result import LatentMap, Panel
+from engine.evaluation.new_pictures import Pictures, encode_pictures
 from engine.models.encoder import PIXELS
+from engine.projections.landmarks import among_neighbours
 from engine.projections.make import fit_projection, place
 from engine.projections.points import Neighbours, Points, nearest_of
-from engine.projections.projection import CannotProject
-from engine.runs.recipe import Recipe
+from engine.projections.projection import CannotProject, Watch
+from engine.projections.projection import Stopped as ProjectionStopped
 
-MOST_PICTURES = 200  # placed at a time
-SKIPPED_NAMED = 20
 VOTERS = 10  # nearest images of the map that vote on a new one's class, and hold its place
 FAR_PERCENTILE = 99.0  # of the map's own nearest-neighbour distances; beyond it a new point is far from all
-EXACT = ("pca", "kernel_pca", "lle", "isomap")  # methods that place new points by the rule of the old ones
+EXACT = ("pca", "kernel_pca", "lle", "isomap", "mds")  # they place new points by the rule of the old ones
 CHEAP = ("pca",)  # fitted again whatever its time: as a map's first method it is charged for loading
 REFIT_SECONDS = 2.0  # another method that took longer is not fitted again
 AGREES = 0.02  # of the map's width: how far from their own places fitted points may come by `transform`
@@ -36,23 +30,6 @@ CHECKED = 64  # fitted points that are placed again to see
 NO_OUTSIDE = (
     "The map's vectors came from outside, and what made them is not here: no new image can join them."
 )
-
-
-@dataclass(frozen=True)
-class Pictures:
-    """New pictures, as an encoder reads them.
-
-    Attributes:
-        names: Of the m files; data, never paths.
-        pixels: (m, s, s, 3) uint8, the middle of each.
-        skipped: Names and reasons of files that could not be used, the first few.
-        more: Whether further files were left unread.
-    """
-
-    names: tuple[str, ...]
-    pixels: np.ndarray
-    skipped: tuple[tuple[str, str], ...] = ()
-    more: bool = False
 
 
 @dataclass(frozen=True)
@@ -112,63 +89,9 @@ class NewPoints:
         return np.asarray(self.distances[:, 0] > self.far_beyond)
 
 
-def side_of(recipe: Recipe) -> int:
-    """The side at which a map's images were read before the encoder took their middle."""
-    from engine.data.augment import stored_size
-
-    return recipe.image_size if (recipe.backbone or PIXELS) == PIXELS else stored_size(recipe.image_size)
-
-
-def pictures_in(path: Path, side: int) -> Pictures:
-    """The pictures of a zip or tar, the first `MOST_PICTURES` of them.
-
-    Args:
-        path: Of the archive; nothing in it is trusted or written anywhere.
-        side: As `read_pictures`.
-
-    Raises:
-        UserError: It is no archive, is over a limit, or holds no picture.
-    """
-    source = open_source(path)
-    return read_pictures(source.entries(lambda name: not is_ignored(readable(name))), side)
-
-
-def read_pictures(entries: Iterable[Entry], side: int) -> Pictures:
-    """Decode files and cut the middle out of each, as is done with the images of a data set.
-
-    Args:
-        entries: Names and bytes; files without bytes are skipped for their reason.
-        side: Pixels, see `side_of`.
-
-    Raises:
-        UserError: None of them is a picture.
-    """
-    names: list[str] = []
-    pixels: list[np.ndarray] = []
-    skipped: list[tuple[str, str]] = []
-    for entry in entries:
-        name = readable(entry.name)
-        if len(pixels) == MOST_PICTURES:
-            return Pictures(tuple(names), np.stack(pixels), tuple(skipped), more=True)
-        if is_ignored(name) or (entry.data is None and entry.reason is None):
-            continue
-        try:
-            if entry.data is None:
-                raise UserError(entry.reason or "")
-            pixels.append(np.asarray(fitted(open_image(entry.data, at_least=side), side)))
-            names.append(name)
-        except UserError as error:
-            if len(skipped) < SKIPPED_NAMED:
-                skipped.append((name[:120], str(error)))
-    if not pixels:
-        reason = f"'{skipped[0][0][:60]}': {skipped[0][1]}" if skipped else "there is nothing in it"
-        raise UserError(
-            f"There is no picture to place ({reason}): choose JPEG or PNG files, or a zip of them."
-        )
-    return Pictures(tuple(names), np.stack(pixels), tuple(skipped))
-
-
-def place_pictures(found: LatentMap, pictures: Pictures) -> NewPoints:
+def place_pictures(
+    found: LatentMap, pictures: Pictures, tell: Report = silent, stop: Stop = never
+) -> NewPoints:
     """Encode pictures as the map's images were, and find their places and neighbours.
 
     Methods that are quick to fit and place new points by the rule of the old ones are fitted again to the
@@ -179,21 +102,29 @@ def place_pictures(found: LatentMap, pictures: Pictures) -> NewPoints:
     Args:
         found: A map whose run has ended.
         pictures: From `read_pictures` with `side_of` the map's recipe.
+        tell: Told how far it is.
+        stop: Asked before each step, and often while a method is fitted.
 
     Raises:
         UserError: The map is of noise or of vectors from outside, the data set or the encoder is gone, or
             the features are no finite numbers.
+        engine.data.progress.Stopped: It was asked to stop.
     """
     recipe = found.recipe
     refuse_closed(found)
+    tell_or_stop(tell, stop, Progress("reading the map's features", 0))
     space = space_of(recipe, found.index)
+    tell_or_stop(tell, stop, Progress("encoding the pictures", 0))
     x = prepared_like(space, encode_pictures(recipe, pictures.pixels))
     near = nearest_of(space.x, x, min(VOTERS, len(space)))
     label, votes = vote(found.label[near.index])
     limit = float(np.percentile(found.distances[:, 0], FAR_PERCENTILE))
     aligned = found.aligned()
-    panels = tuple(_placed(found, panel, space, x, near, aligned[panel.method]) for panel in found.done)
-    return NewPoints(pictures, near.index, near.distance, label, votes, limit, panels)
+    panels = []
+    for number, panel in enumerate(found.done):
+        tell_or_stop(tell, stop, Progress(f"placing them by {panel.title}", number, len(found.done)))
+        panels.append(_placed(found, panel, space, x, near, aligned[panel.method], Watch(stopped=stop)))
+    return NewPoints(pictures, near.index, near.distance, label, votes, limit, tuple(panels))
 
 
 def refuse_closed(found: LatentMap) -> None:
@@ -209,42 +140,6 @@ def refuse_closed(found: LatentMap) -> None:
         raise UserError(NO_OUTSIDE)
     if recipe.fingerprint and recipe.fingerprint != open_dataset(recipe.dataset).fingerprint:
         raise UserError("The data set changed since this map was drawn: draw it again, then add images.")
-
-
-def encode_pictures(recipe: Recipe, pixels: np.ndarray) -> np.ndarray:
-    """Features of new pictures from a map's encoder, neither read from the cache nor kept there.
-
-    Args:
-        recipe: The map's.
-        pixels: (m, s, s, 3) uint8 with s of `side_of`.
-
-    Returns:
-        (m, d) float32.
-
-    Raises:
-        UserError: The encoder cannot be built.
-    """
-    name = recipe.backbone or PIXELS
-    if name == PIXELS:
-        return pixels.reshape(len(pixels), -1).astype(np.float32) / np.float32(255)
-    import torch
-
-    from engine.data.augment import center
-    from engine.evaluation.features import BATCH_PIXELS, LARGE_BATCH
-    from engine.models.encoder import build_encoder
-    from engine.training import machine
-
-    device = machine.choose_device()
-    machine.prepare(device)
-    encoder = build_encoder(name, recipe.image_size, recipe.seed).to(device).eval()
-    batch = max(1, min(LARGE_BATCH, BATCH_PIXELS // recipe.image_size**2))
-    made = []
-    with torch.inference_mode():
-        for start in range(0, len(pixels), batch):
-            images = torch.from_numpy(pixels[start : start + batch]).to(device)
-            x = center(images, recipe.image_size).contiguous(memory_format=torch.channels_last)
-            made.append(encoder(x).float().cpu().numpy())
-    return np.concatenate(made).reshape(len(pixels), -1)
 
 
 def prepared_like(space: Points, x: np.ndarray) -> np.ndarray:
@@ -288,31 +183,20 @@ def vote(labels: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     return winner, count
 
 
-def among_neighbours(positions: np.ndarray, near: Neighbours) -> np.ndarray:
-    """Means of the neighbours' positions, weighted by one over the distance.
-
-    Args:
-        positions: (n, dimensions) of the map's points.
-        near: (m, k) neighbours of the new ones among them.
-
-    Returns:
-        (m, dimensions) float32; a copy of a point of the map lies on it.
-    """
-    distance = near.distance.astype(np.float64)
-    copies = distance == 0
-    weights = np.where(copies.any(1, keepdims=True), copies, 1 / np.where(copies, 1, distance))
-    weights /= weights.sum(1, keepdims=True)
-    return np.einsum("mk,mkd->md", weights, positions[near.index].astype(np.float64)).astype(np.float32)
-
-
 def _placed(
-    found: LatentMap, panel: Panel, space: Points, x: np.ndarray, near: Neighbours, aligned: np.ndarray
+    found: LatentMap,
+    panel: Panel,
+    space: Points,
+    x: np.ndarray,
+    near: Neighbours,
+    aligned: np.ndarray,
+    watch: Watch,
 ) -> PlacedPanel:
     assert panel.positions is not None  # it is one of the panels that are done
     positions = None
     if panel.method in CHEAP or (panel.method in EXACT and _seconds(panel) <= REFIT_SECONDS):
         with suppress(CannotProject):
-            positions = _by_method(found, panel.method, panel.positions, space, x)
+            positions = _by_method(found, panel.method, panel.positions, space, x, watch)
     by_method = positions is not None
     if positions is None:
         positions = among_neighbours(panel.positions, near)
@@ -326,15 +210,21 @@ def _seconds(panel: Panel) -> float:
 
 
 def _by_method(
-    found: LatentMap, method: str, positions: np.ndarray, space: Points, x: np.ndarray
+    found: LatentMap, method: str, positions: np.ndarray, space: Points, x: np.ndarray, watch: Watch
 ) -> np.ndarray | None:
     """(m, dimensions) by the method itself; None where it does not agree with the map that was drawn.
 
     Raises:
         CannotProject: It has no place for them.
+        Stopped: `watch` said so.
     """
-    settings, seed = found.settings, found.recipe.seed
-    projection, made = fit_projection(method, space, settings.of(method), settings.dimensions, seed)
+    settings, seed = found.settings, found.recipe.seed + found.settings.redraw
+    try:
+        projection, made = fit_projection(
+            method, space, settings.of(method), settings.dimensions, seed, watch
+        )
+    except ProjectionStopped:
+        raise Stopped from None
     rows = np.linspace(0, len(space) - 1, min(CHECKED, len(space))).astype(int)
     again = place(method, projection, space.x[rows])
     width = float(np.ptp(positions, axis=0).max())

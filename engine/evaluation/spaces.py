@@ -9,7 +9,7 @@ import numpy as np
 
 from engine.errors import UserError
 from engine.evaluation.map_result import LatentMap
-from engine.projections.align import procrustes
+from engine.projections.align import in_turn, procrustes
 from engine.projections.points import LEAST
 
 
@@ -20,7 +20,7 @@ class Spaces:
     Attributes:
         index: (n,) places in the data set of the images that all maps share.
         label: (n,) class indices, -1 for none.
-        positions: (n, dimensions) by map, each laid onto the first as well as can be.
+        positions: (n, dimensions) by map, laid onto each other as well as can be.
     """
 
     index: np.ndarray
@@ -28,12 +28,13 @@ class Spaces:
     positions: dict[str, np.ndarray]
 
 
-def shared_spaces(maps: Mapping[str, LatentMap], method: str) -> Spaces:
-    """Lay maps side by side.
+def shared_spaces(maps: Mapping[str, LatentMap], method: str, film: bool = False) -> Spaces:
+    """Lay maps side by side, each onto the first, or one after another.
 
     Args:
         maps: Finished maps of one data set, by any name; the first stays as it is.
         method: The panel to take from each.
+        film: Lay each onto the one before and give all one size, so that points can move from map to map.
 
     Raises:
         UserError: A map lacks the method, has other dimensions, or they share too few images.
@@ -53,13 +54,11 @@ def shared_spaces(maps: Mapping[str, LatentMap], method: str) -> Spaces:
             "they show the same ones."
         )
     rows = {name: np.searchsorted(one.index, index) for name, one in maps.items()}
-    placed: dict[str, np.ndarray] = {}
-    for name, positions in found.items():
-        mine = positions[rows[name]]
-        first = next(iter(placed.values()), None)
-        placed[name] = mine if first is None else procrustes(first, mine)
+    mine = [positions[rows[name]] for name, positions in found.items()]
+    placed = in_turn(mine) if film else [mine[0], *(procrustes(mine[0], other) for other in mine[1:])]
     first_map = next(iter(maps))
-    return Spaces(index, maps[first_map].label[rows[first_map]], placed)
+    label = maps[first_map].label[rows[first_map]]
+    return Spaces(index, label, dict(zip(found, placed, strict=True)))
 
 
 def _positions(one: LatentMap, method: str) -> np.ndarray:

@@ -6,6 +6,8 @@ P. H. Schönemann's of 1966, A Generalized Solution of the Orthogonal Procrustes
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from engine.errors import UserError
@@ -52,6 +54,32 @@ def procrustes(reference: np.ndarray, positions: np.ndarray) -> np.ndarray:
     if agreement > 0:
         moving = moving @ turn * (agreement / square)
     return (moving + centre).astype(np.float32)
+
+
+def in_turn(maps: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Maps one after another, each turned and mirrored onto the one before so that none spins between two.
+
+    All get the first one's spread. A fitted size, as in `procrustes`, would shrink a map the less it agrees
+    with the one before; along a row of maps that adds up.
+
+    Args:
+        maps: (n, 2 or 3) each, of the same shape; row i is the same point.
+
+    Returns:
+        Of the same shapes, float32, all about the middle of the first. A map that has all points on one spot
+        stays a spot.
+
+    Raises:
+        UserError: The shapes differ, or a value is no finite number.
+    """
+    found: list[np.ndarray] = []
+    for positions in maps:
+        goal, centre, moving = _centred(found[-1] if found else positions, positions)
+        spread, size = np.linalg.norm(goal), np.linalg.norm(moving)
+        if found and spread and size:
+            moving = moving @ _turn(goal, moving)[0] * (spread / size)
+        found.append((moving + centre).astype(np.float32))
+    return found
 
 
 def disparity(reference: np.ndarray, positions: np.ndarray) -> float:

@@ -71,6 +71,44 @@ class ClusterReport:
         return {**asdict(self), "company_elsewhere": list(self.company_elsewhere)}
 
 
+@dataclass(frozen=True)
+class Kept:
+    """Which of several maps keep a selection together.
+
+    Attributes:
+        company: Share of a member's neighbours that are members, on each map.
+        chance: What a random selection of this size would get.
+        together: Whether each map keeps it: its share is `TOGETHER` of the way from chance to all.
+    """
+
+    company: tuple[float, ...]
+    chance: float
+    together: tuple[bool, ...]
+
+
+def kept_together(
+    points: Points, selection: np.ndarray, maps: Sequence[np.ndarray], k: int = K, seed: int = 0
+) -> Kept:
+    """Ask maps whether a selection lies together on them; exact copies count once.
+
+    Args:
+        points: n of them, in their own space.
+        selection: (s,) different rows, or (n,) bool.
+        maps: (n, 2 or 3) each: the same points by other methods or seeds.
+        k: Neighbours of a member; clamped to the other members.
+        seed: Of the members that are asked, where there are many.
+
+    Raises:
+        UserError: Too few different points inside or outside, or a map is not of these points.
+    """
+    n, rows = len(points), points.distinct
+    drawn = [checked_map(positions, n)[rows] for positions in maps]
+    inside = _enough(selected(selection, n)[rows], "different points")
+    shares = tuple(company(positions, inside, k, seed) for positions in drawn)
+    chance = (int(inside.sum()) - 1) / (len(rows) - 1)
+    return Kept(shares, chance, tuple((share - chance) / (1 - chance) >= TOGETHER for share in shares))
+
+
 def is_it_real(
     points: Points,
     positions: np.ndarray,
@@ -94,24 +132,19 @@ def is_it_real(
     Raises:
         UserError: Too few different points inside or outside, or a map is not of these points.
     """
-    n = len(points)
-    maps = [checked_map(drawn, n) for drawn in (positions, *others)]
-    inside = selected(selection, n)
-    count, rows = int(inside.sum()), points.distinct
-    x, inside, maps = points.x[rows], _enough(inside[rows], "different points"), [m[rows] for m in maps]
-    members = np.flatnonzero(inside)
-    k = max(1, min(k, len(members) - 1))
-    asked = min(len(members), MOST_ASKED)
-    true = _true_company(x, inside, k, seed)
-    on_map, *elsewhere = (company(drawn, inside, k, seed) for drawn in maps)
-    chance = (len(members) - 1) / (len(x) - 1)
-    crossed = border(x, inside, k, seed)
-    shown, *kept = ((share - chance) / (1 - chance) >= TOGETHER for share in (on_map, *elsewhere))
-    verdict = judge(crossed, shown, sum(kept), len(kept))
-    sentence = _in_words(verdict, true, crossed, shown, sum(kept), len(kept))
+    kept = kept_together(points, selection, (positions, *others), k, seed)
+    inside, rows = selected(selection, len(points)), points.distinct
+    count, x, inside, here = int(inside.sum()), points.x[rows], inside[rows], np.asarray(positions)[rows]
+    members = int(inside.sum())
+    k = max(1, min(k, members - 1))
+    true, crossed = _true_company(x, inside, k, seed), border(x, inside, k, seed)
+    on_map, *elsewhere = kept.company
+    shown, also = kept.together[0], sum(kept.together[1:])
+    verdict = judge(crossed, shown, also, len(others))
+    sentence = _in_words(verdict, true, crossed, shown, also, len(others))
     return ClusterReport(
-        count, asked, k, silhouette(x, inside, seed), silhouette(maps[0], inside, seed), true, on_map,
-        tuple(elsewhere), chance, crossed, sum(kept), verdict, sentence,
+        count, min(members, MOST_ASKED), k, silhouette(x, inside, seed), silhouette(here, inside, seed), true,
+        on_map, tuple(elsewhere), kept.chance, crossed, also, verdict, sentence,
     )  # fmt: skip
 
 

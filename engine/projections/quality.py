@@ -222,6 +222,26 @@ def kept_neighbours(points: Points, positions: np.ndarray, k: int = K, seed: int
     return kept
 
 
+def among_nearest(positions: np.ndarray, row: int, others: np.ndarray, k: int = K) -> np.ndarray:
+    """Which points are among the k nearest of one point on a map; as near as the k-th counts.
+
+    Args:
+        positions: (n, 2 or 3).
+        row: The point.
+        others: (m,) rows of other points.
+        k: Neighbours; clamped as in `map_quality`.
+
+    Returns:
+        (m,) bool.
+
+    Raises:
+        UserError: The positions or k cannot be used.
+    """
+    positions, last = checked_map(positions, len(positions)), clamped_k(k, len(positions)) - 1
+    apart = ((positions.astype(np.float64) - positions[row]) ** 2).sum(1)
+    return np.asarray(apart[others] <= np.partition(np.delete(apart, row), last)[last])
+
+
 def trust_sentence(kept: int, k: int) -> str:
     """What a point's count of kept neighbours says, in words.
 

@@ -31,7 +31,11 @@ def _matrix() -> Any:
 
 
 def gallery(
-    items: list[dict[str, Any]], key: str, wide: bool = False, choose: Callable[[int], None] | None = None
+    items: list[dict[str, Any]],
+    key: str,
+    wide: bool = False,
+    choose: Callable[[int], None] | None = None,
+    lights: str | None = None,
 ) -> None:
     """Draw pictures in the order given; each item is what `pictures.prediction_item` returns.
 
@@ -41,6 +45,8 @@ def gallery(
         wide: Pictures are strips of several beside each other, drawn with hard edges.
         choose: Called with the "id" of a picture that is clicked, before the rerun; without it a click
             shows the picture large.
+        lights: Key of a latent map on the page, where the "id" of a picture is a row: the point of the one
+            under the pointer or the keyboard is ringed there at once.
     """
 
     def clicked() -> None:
@@ -50,7 +56,7 @@ def gallery(
 
     shown = items[:MAX_ITEMS]
     mark = f"{key}:{len(items)}:{shown[0]['images'][0] if shown else ''}"
-    data = {"items": shown, "mark": mark, "wide": wide, "choose": choose is not None}
+    data = {"items": shown, "mark": mark, "wide": wide, "choose": choose is not None, "lights": lights}
     _gallery()(key=key, data=data, on_chosen_change=clicked)
     if len(items) > len(shown):
         st.caption(f"{len(shown)} of {len(items)} images can be looked at here; the CSV has them all.")

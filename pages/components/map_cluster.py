@@ -6,11 +6,15 @@ import numpy as np
 import streamlit as st
 
 from engine.evaluation.latent_map import space_of
-from engine.evaluation.map_result import LatentMap
-from engine.projections.clusters import LEAST_MEMBERS, ClusterReport, is_it_real
+from engine.evaluation.map_result import LatentMap, Panel
+from engine.evaluation.seeds import asked_of_seeds, chance_of, redrawn, same_points
+from engine.projections.clusters import LEAST_MEMBERS, TOGETHER, ClusterReport, is_it_real
 from engine.projections.points import Points
 from engine.runs.summary import RunSummary
+from pages.components.map_others import other_maps
+from pages.components.map_spaces import read_maps
 from pages.components.store import run_store
+from pages.components.text import md
 
 ICONS = {
     "real": ":material/verified:",
@@ -45,6 +49,7 @@ def cluster_part(summary: RunSummary, found: LatentMap, rows: list[int]) -> None
     )
     st.info(report.sentence, icon=ICONS[report.verdict])
     _figures(report, [panel.title for panel in others])
+    _other_seeds(summary, found, here, rows)
 
 
 def _figures(report: ClusterReport, others: list[str]) -> None:
@@ -76,6 +81,34 @@ def _figures(report: ClusterReport, others: list[str]) -> None:
             f"Map neighbours that are members, elsewhere: {kept}; by chance {report.chance:.0%}. "
             f"{report.asked:,} of {report.members:,} members asked."
         )
+
+
+def _other_seeds(summary: RunSummary, found: LatentMap, here: Panel, rows: list[int]) -> None:
+    """The same question asked of the same method with other seeds."""
+    chance, title = chance_of(here), md(here.title)
+    st.markdown(f"###### {title} with other seeds")
+    if not chance:
+        st.caption(f"{title} draws the same map with every seed: there is no other one to ask.")
+        return
+    recipes = redrawn(found.recipe, here.method)
+    st.caption(f"{chance} The points and everything else stay as they are.")
+    drawn = other_maps(
+        {f"seed {seed}": recipe for seed, recipe in recipes.items()},
+        lambda seed: f"{summary.name} · {here.title}, {seed}",
+        f"Draw it with {len(recipes)} other seeds",
+        ":material/casino:",
+        f"maps.seeds.{here.method}.draw",
+    )
+    if not drawn:
+        return
+    maps = same_points(found, list(read_maps(list(drawn.values())).values()), here.method)
+    report = asked_of_seeds(_space(summary.id), np.array(rows), maps, here.title, found.recipe.seed)
+    st.info(report.sentence, icon=":material/casino:")
+    shares = ", ".join(f"{seed} {share:.0%}" for seed, share in zip(drawn, report.kept.company, strict=True))
+    st.caption(
+        f"Map neighbours that are members: {shares}; by chance {report.kept.chance:.0%}. Together "
+        f"means at least {TOGETHER:.0%} of the way from chance to all, as for the other methods."
+    )
 
 
 @st.cache_resource(max_entries=2, show_spinner="Reading the original space …")

@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from engine.data.dataset import Dataset
-from engine.evaluation.map_result import LatentMap
-from engine.projections.quality import trust_sentence
+from engine.evaluation.map_result import LatentMap, Panel
+from engine.projections.quality import among_nearest, trust_sentence
 from engine.runs.summary import RunSummary
 from pages.components.gallery import gallery
 from pages.components.images import item
-from pages.components.text import md
+from pages.components.map_view import view_key
+from pages.components.text import count_text, md
 
 ROW = "maps.row.{}"  # of a run: the point that is looked at
 TRAIL = "maps.trail.{}"
@@ -44,36 +46,69 @@ def neighbours_part(summary: RunSummary, found: LatentMap, dataset: Dataset) -> 
         _neighbours(summary, found, dataset, row)
         for panel in found.done:
             if panel.kept is not None:
-                k = int(panel.quality.get("k") or found.settings.neighbours)
-                st.caption(f"**{md(panel.title)}**: {trust_sentence(int(panel.kept[row]), k)}")
+                st.caption(f"**{md(panel.title)}**: {trust_sentence(int(panel.kept[row]), _k(found, panel))}")
+
+
+def _k(found: LatentMap, panel: Panel) -> int:
+    """The neighbours by which a panel was judged."""
+    return int(panel.quality.get("k") or found.settings.neighbours)
 
 
 def _neighbours(summary: RunSummary, found: LatentMap, dataset: Dataset, row: int) -> None:
     near = found.neighbours[row][:SHOWN]
     metric = {"cosine": "chord of the unit sphere", "euclidean": "Euclidean"}[found.settings.metric]
     label, labels = found.label[row], found.label[near]
-    words = f"{int((labels == label).sum())} of {len(near)} of its class" if label >= 0 else ""
-    st.markdown(f"###### Nearest in the original space: {words}", help=f"Distance: {metric}.")
+    words = f": {int((labels == label).sum())} of {len(near)} of its class" if label >= 0 else ""
+    st.markdown(
+        f"###### Nearest in the original space{words}",
+        help=f"Distance: {metric}. A map keeps a neighbour if it lies among the "
+        f"{found.settings.neighbours} nearest there too.",
+    )
+    kept = kept_by(found, row, near)
     pictures = [
-        _picture(dataset, int(found.index[other]), int(other), float(distance), int(label))
-        for other, distance in zip(near, found.distances[row], strict=False)
+        {
+            **_picture(dataset, int(found.index[other]), titles, len(found.done)),
+            "id": int(other),
+            "value": f"{distance:.3g}",
+            "tone": _tone(int(label), int(found.label[other])),
+        }
+        for other, distance, titles in zip(near, found.distances[row], kept, strict=False)
     ]
 
     def walk(other: int) -> None:
         st.session_state[ROW.format(summary.id)] = other
 
-    gallery(pictures, f"maps.near.{summary.id}", choose=walk)
-    lit = st.toggle("Light them up on the maps", key=f"maps.light.{summary.id}")
+    gallery(pictures, f"maps.near.{summary.id}", choose=walk, lights=view_key(summary.id))
+    st.caption("Point at one: it is ringed on every map. Click it to walk on.")
+    lit = st.toggle("Light them all up on the maps", key=f"maps.light.{summary.id}")
     wanted = [row, *map(int, near)] if lit else []
     if st.session_state.get(LIT.format(summary.id), []) != wanted:
         st.session_state[LIT.format(summary.id)] = wanted
         st.rerun()
 
 
-def _picture(dataset: Dataset, index: int, row: int, distance: float, label: int) -> dict[str, Any]:
-    same = int(dataset.labels[index]) == label
-    tone = "" if label < 0 else "good" if same else "bad"
-    return {**item(dataset, index, 96), "id": row, "value": f"{distance:.3g}", "under": "", "tone": tone}
+def kept_by(found: LatentMap, row: int, near: np.ndarray) -> list[list[str]]:
+    """For each of a point's true neighbours the titles of the maps on which it is near too."""
+    kept: list[list[str]] = [[] for _ in near]
+    for panel in found.done:
+        if panel.positions is not None:
+            for titles, here in zip(
+                kept, among_nearest(panel.positions, row, near, _k(found, panel)), strict=True
+            ):
+                titles += [panel.title] if here else []
+    return kept
+
+
+def _picture(dataset: Dataset, index: int, kept: list[str], maps: int) -> dict[str, Any]:
+    """A neighbour for `gallery`, and which maps keep it."""
+    shown = item(dataset, index, 96)
+    words = f"kept on {', '.join(kept)}" if kept else "kept on no map"
+    under = f"kept on {len(kept)} of {count_text(maps, 'map')}"
+    return {**shown, "under": under, "title": f"{shown['title']}\n{words}"}
+
+
+def _tone(label: int, other: int) -> str:
+    return "" if label < 0 else "good" if other == label else "bad"
 
 
 def _trail(run: str, row: int) -> list[int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -11,21 +12,17 @@ import streamlit as st
 
 from engine.data.dataset import Dataset
 from engine.data.pixels import fitted
-from engine.data.source import Entry
 from engine.errors import UserError
 from engine.evaluation.map_result import LatentMap
-from engine.evaluation.new_points import (
-    FAR_PERCENTILE,
-    MOST_PICTURES,
-    VOTERS,
-    NewPoints,
-    Pictures,
-    PlacedPanel,
-    pictures_in,
-    place_pictures,
-    read_pictures,
-    refuse_closed,
-    side_of,
+from engine.evaluation.new_pictures import MOST_PICTURES, Pictures
+from engine.evaluation.new_points import FAR_PERCENTILE, VOTERS, NewPoints, PlacedPanel, refuse_closed
+from engine.evaluation.placing import (
+    PlacingStatus,
+    clear_placing,
+    placing_status,
+    read_found,
+    start_placing,
+    stop_placing,
 )
 from engine.runs.summary import RunSummary
 from pages.components import store
@@ -37,7 +34,9 @@ from pages.components.text import count_text, md, one_line
 from pages.components.upload import upload
 from pages.components.upload_routes import ARCHIVES, discard_upload
 
+PLACING = "maps.placing"  # (run, id of the placing that is under way)
 PLACED = "maps.new"  # (run, what the map says of the pictures that were dropped last)
+POLL_SECONDS = 0.5
 TYPES = ["png", "jpg", "jpeg", "webp", "bmp", "gif", "tif", "tiff"]
 MOST_GREY = 3000  # points of the map behind the new ones; of more, so many are drawn
 SIDE = 64  # px of the pictures in the table
@@ -51,23 +50,91 @@ def new_part(summary: RunSummary, found: LatentMap, dataset: Dataset) -> None:
     if store.run_store().status(summary.id).state in store.ACTIVE:
         st.info("New images can join once all panels are drawn.", icon=":material/hourglass:")
         return
+    run = summary.id
     try:
         refuse_closed(found)
-        pictures = _dropped(summary, found)
-        if pictures is not None:
-            with st.spinner("Placing them…"):
-                st.session_state[PLACED] = summary.id, place_pictures(found, pictures)
     except UserError as error:
-        st.session_state.pop(PLACED, None)
         st.error(md(str(error)), icon=":material/error:")
-    run, new = st.session_state.get(PLACED, (None, None))
-    if run == summary.id and isinstance(new, NewPoints):
+        return
+    _in_words(lambda: _follow(run))
+    if _under_way(run) is None:
+        _in_words(lambda: _begin(run))
+    of, new = st.session_state.get(PLACED, (None, None))
+    if of == run and isinstance(new, NewPoints):
         _show(summary, found, dataset, new)
 
 
-def _dropped(summary: RunSummary, found: LatentMap) -> Pictures | None:
-    """Pictures that have just arrived."""
-    side, run = side_of(found.recipe), summary.id
+def _in_words(action: Callable[[], None]) -> None:
+    """Do something; what stands in its way is told in place of what was placed before."""
+    try:
+        action()
+    except UserError as error:
+        st.session_state.pop(PLACED, None)
+        st.error(md(str(error)), icon=":material/error:")
+
+
+def _begin(run: str) -> None:
+    placing = _dropped(run)
+    if placing is not None:
+        st.session_state[PLACING] = run, placing
+        st.rerun()
+
+
+def _under_way(run: str) -> str | None:
+    of, placing = st.session_state.get(PLACING, (None, None))
+    return str(placing) if of == run else None
+
+
+def _follow(run: str) -> None:
+    """How far the placing under way is, with Stop; once it has ended, what it found.
+
+    Raises:
+        UserError: It failed.
+    """
+    placing = _under_way(run)
+    if placing is None:
+        return
+    status = placing_status(placing)
+    if status.state == "running":
+        st.fragment(_progress, run_every=POLL_SECONDS)(placing)
+        return
+    del st.session_state[PLACING]
+    try:
+        if status.state == "done":
+            st.session_state[PLACED] = run, read_found(placing)
+        elif status.state == "stopped":
+            st.info("Stopped: these pictures were not placed.", icon=":material/stop_circle:")
+        else:
+            raise UserError(status.error or "These pictures could not be placed: try others.")
+    finally:
+        clear_placing(placing)
+
+
+def _progress(placing: str) -> None:
+    status = placing_status(placing)
+    if status.state != "running":
+        st.rerun()
+    with st.container(horizontal=True, vertical_alignment="center"):
+        st.progress(*_how_far(status), width="stretch")
+        st.button(
+            "Stopping …" if status.stopping else "Stop", icon=":material/stop_circle:", key="maps.new.stop",
+            on_click=stop_placing, args=(placing,), disabled=status.stopping, help="Nothing is placed then.",
+        )  # fmt: skip
+
+
+def _how_far(status: PlacingStatus) -> tuple[float, str]:
+    words = md(status.phase.capitalize() or "Starting", 80)
+    if status.total:
+        return min(1.0, status.done / status.total), f"{words}: {status.done} of {status.total} …"
+    return 0.0, f"{words}{f': {status.done}' if status.done else ''} …"
+
+
+def _dropped(run: str) -> str | None:
+    """The id of the placing of pictures that have just arrived.
+
+    Raises:
+        UserError: They cannot be placed.
+    """
     way = st.segmented_control(
         "New images", list(WAYS), format_func=lambda way: WAYS[way], default="files", required=True,
         key=f"maps.new.way.{run}", label_visibility="collapsed",
@@ -75,7 +142,7 @@ def _dropped(summary: RunSummary, found: LatentMap) -> Pictures | None:
     if way == "archive":
         path = upload(f"maps.new.archive.{run}", ARCHIVES, "Drop a zip of pictures here")
         try:
-            return None if path is None else pictures_in(path, side)
+            return None if path is None else start_placing(run, path)
         finally:
             if path is not None:
                 discard_upload(path.name.partition(".")[0])
@@ -92,7 +159,7 @@ def _dropped(summary: RunSummary, found: LatentMap) -> Pictures | None:
         return None
     if not given:
         raise UserError("No picture was chosen: drop one or several into the field first.")
-    return read_pictures((Entry(file.name, file.getvalue()) for file in given), side)
+    return start_placing(run, [(file.name, file.getvalue()) for file in given])
 
 
 def _show(summary: RunSummary, found: LatentMap, dataset: Dataset, new: NewPoints) -> None:

@@ -10,7 +10,7 @@ from engine.evaluation.map_result import LatentMap, read_map
 from engine.runs.recipe import Recipe, check_recipe, make_recipe
 from engine.runs.summary import RunSummary
 from pages.components import store
-from pages.components.map_stage import draw_panels, watch_map
+from pages.components.map_stage import draw_panels, seen_of, watch_map
 from pages.components.map_trust import trust_table
 from pages.components.text import md
 
@@ -28,9 +28,10 @@ def noise_part(summary: RunSummary, found: LatentMap, dataset: Dataset) -> None:
         if st.button("Draw noise of the same size", icon=":material/grain:", key="maps.noise"):
             _start(recipe, f"{summary.name} · noise")
         return
+    seen = seen_of(run)
     noise = read_map(run, store.run_store())
     if store.run_store().status(run).state in store.ACTIVE:
-        watch_map(run, noise)
+        watch_map(run, seen)
     if noise is not None:
         draw_panels(run, noise)
         if noise.done:

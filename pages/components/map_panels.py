@@ -10,7 +10,7 @@ import numpy as np
 
 from engine.data.dataset import Dataset
 from engine.data.splits import SPLITS
-from engine.evaluation.map_result import LatentMap, Panel
+from engine.evaluation.map_result import LatentMap, Panel, PanelProgress
 from engine.export.map_figures import FIGURES
 from engine.projections import projection_entry
 from engine.runs.store import RunStore
@@ -36,14 +36,11 @@ def map_bytes(run: str, found: LatentMap, dataset: Dataset, shown: Sequence[str]
     return pack.pack(panels, colour_fields(found, dataset), captions, pictures, len(found.index))
 
 
-def map_version(run: str, found: LatentMap, shown: Sequence[str]) -> str:
+def map_version(run: str, panels: Sequence[PanelProgress], shown: Sequence[str]) -> str:
     """Changes with what the panels show; the address of the pack ends in it."""
-    states = [
-        (panel.method, panel.positions is not None, bool(panel.quality), panel.error)
-        for panel in found.panels
-    ]
-    doing = RunStore().progress(run).get("phase") if not all(s[1] or s[3] for s in states) else ""
-    return hashlib.sha256(repr((run, list(shown), states, doing)).encode()).hexdigest()[:16]
+    ready = all(panel.drawn or panel.error for panel in panels)
+    doing = "" if ready else RunStore().progress(run).get("phase")
+    return hashlib.sha256(repr((run, list(shown), panels, doing)).encode()).hexdigest()[:16]
 
 
 def _working(run: str) -> str:

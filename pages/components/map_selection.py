@@ -72,6 +72,7 @@ def _actions(summary: RunSummary, found: LatentMap, dataset: Dataset, rows: list
             asked = ",".join(map(str, rows))
             base = f"/lab/runs/{summary.id}/map"
             st.link_button("Table (CSV)", f"{base}.csv?rows={asked}", icon=":material/download:")
+            st.link_button("Table (Parquet)", f"{base}.parquet?rows={asked}", icon=":material/download:")
             st.link_button("Images (zip)", f"{base}.zip?rows={asked}", icon=":material/folder_zip:")
         else:
             st.caption(f"Up to {MOST_IN_ADDRESS:,} points can be downloaded alone; the CSV below has all.")

@@ -44,21 +44,22 @@ def spaces_bin(request: Request) -> Response:
     """The pack of one method's panel of several runs; its address names the runs, which never change."""
     try:
         runs = [check_id(run, "run id") for run in request.query_params.get("runs", "")[:400].split(",")]
-        asked = [request.query_params.get(name, "")[:60] for name in ("method", "by")]
-        data = _packed(tuple(runs[: pack.MOST_PANELS]), *asked)
+        method, by = (request.query_params.get(name, "")[:60] for name in ("method", "by"))
+        film = request.query_params.get("film") == "1"
+        data = _packed(tuple(runs[: pack.MOST_PANELS]), method, by, film)
     except UserError as error:
         return JSONResponse({"error": str(error)}, status_code=404, headers=NO_STORE)
     return Response(data, media_type="application/octet-stream", headers=NO_STORE)
 
 
 @lru_cache(maxsize=8)
-def _packed(runs: tuple[str, ...], method: str, by: str) -> bytes:
+def _packed(runs: tuple[str, ...], method: str, by: str, film: bool = False) -> bytes:
     """The pack of these runs' panels, called by the setting `by`, or by their encoders if that is empty."""
     maps = read_maps(runs)
-    found = shared_spaces(maps, method)
+    found = shared_spaces(maps, method, film)
     dataset = open_dataset(next(iter(maps.values())).recipe.dataset)
     panels = []
-    named = [f"{_title(by)} {one.recipe.config.get(by)}" for one in maps.values()]
+    named = [f"{_title(by)} {_shown(one.recipe.config.get(by))}" for one in maps.values()]
     for (run, one), title in zip(maps.items(), named if by else titles(list(maps.values())), strict=True):
         panel = next(panel for panel in one.done if panel.method == method)
         panels.append(pack.Panel(title, found.positions[run], figures=list(figures(panel, one))))
@@ -66,6 +67,10 @@ def _packed(runs: tuple[str, ...], method: str, by: str) -> bytes:
     captions = [names[int(place)] for place in found.index]
     colours = [known_classes("class", found.label, list(dataset.classes) or ["no label"])]
     return pack.pack(panels, colours, captions, pictures_of(dataset, found.index), len(found.index))
+
+
+def _shown(value: object) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _title(by: str) -> str:

@@ -2,24 +2,20 @@
 
 from __future__ import annotations
 
-from functools import partial
-
 import streamlit as st
 
 from engine.data.dataset import Dataset
-from engine.errors import UserError
 from engine.evaluation.map_result import LatentMap
 from engine.methods import config_class
 from engine.methods.latent_map_config import only
 from engine.projections import PROJECTIONS, projection_entry
 from engine.runs.recipe import Recipe, check_recipe, make_recipe
 from engine.runs.summary import RunSummary
-from pages.components import store
 from pages.components.forms import settings_of
-from pages.components.map_view import map_view
-from pages.components.text import md
+from pages.components.map_others import other_maps
+from pages.components.map_view import map_view, view_key
 
-POLL_SECONDS = 0.7
+WAYS = {"beside": "Side by side", "film": "One after another"}
 
 
 def strip_part(summary: RunSummary, found: LatentMap, dataset: Dataset) -> None:
@@ -42,14 +38,15 @@ def strip_part(summary: RunSummary, found: LatentMap, dataset: Dataset) -> None:
         f"The same points and seed by {projection_entry(str(method)).title}, with {title.lower()} "
         f"{', '.join(recipes)}. What holds in all of them is more likely to be there."
     )
-    runs = {value: _run_of(recipe) for value, (recipe, _) in recipes.items()}
-    missing = [value for value, run in runs.items() if run is None]
-    if missing and st.button("Draw the strip", icon=":material/movie:", key="maps.strip.draw"):
-        for value in missing:
-            name = f"{summary.name} · {projection_entry(str(method)).title}, {title.lower()} {value}"
-            store.attempt(partial(_start, recipes[value][0], name))
-        st.rerun()
-    _show([run for run in runs.values() if run is not None], str(method), field)
+    drawn = other_maps(
+        {value: recipe for value, (recipe, _) in recipes.items()},
+        lambda value: f"{summary.name} · {projection_entry(str(method)).title}, {title.lower()} {value}",
+        "Draw the strip",
+        ":material/movie:",
+        "maps.strip.draw",
+    )
+    if drawn:
+        _show(summary, list(drawn.values()), str(method), field)
 
 
 def strip_recipes(recipe: Recipe, method: str) -> dict[str, tuple[Recipe, str]]:
@@ -64,31 +61,19 @@ def strip_recipes(recipe: Recipe, method: str) -> dict[str, tuple[Recipe, str]]:
     return found
 
 
-def _start(recipe: Recipe, name: str) -> None:
-    store.start(recipe, name)
-
-
-def _run_of(recipe: Recipe) -> str | None:
-    return store.run_store().find(recipe.digest(), states=frozenset({*store.ACTIVE, "done"}))
-
-
-def _show(runs: list[str], method: str, field: str) -> None:
-    """Those that are done; the page runs again when another one is."""
-    done = [run for run in runs if store.run_store().status(run).state == "done"]
-    if len(done) < len(runs):
-
-        def look() -> None:
-            states = [store.run_store().status(run).state for run in runs]
-            ready = states.count("done")
-            if ready != len(done) or not any(state in store.ACTIVE for state in states):
-                st.rerun()
-            st.progress(ready / len(runs), text=f"{ready} of {len(runs)} drawn …")
-
-        st.fragment(look, run_every=POLL_SECONDS)()
-    if not done:
-        return
-    try:
-        key = f"maps.strip.view.{method}.{runs[0]}"
-        map_view(f"/lab/maps/spaces.bin?runs={','.join(done)}&method={method}&by={field}", key)
-    except UserError as error:
-        st.warning(md(str(error)), icon=":material/error:")
+def _show(summary: RunSummary, runs: list[str], method: str, field: str) -> None:
+    """The maps of a strip beside each other, or as a film."""
+    ways = list(WAYS) if len(runs) > 1 else ["beside"]
+    way = st.segmented_control(
+        "Shown as", ways, default="beside", required=True, key=f"maps.strip.way.{summary.id}",
+        format_func=lambda way: WAYS[way], label_visibility="collapsed",
+    )  # fmt: skip
+    film = way == "film" and "film" in ways
+    if film:
+        st.caption(
+            "Each map is turned onto the one before and drawn as large, so what moves has moved. Only at a "
+            "stop is it a map; between two of them the points are on their way."
+        )
+    asked = f"runs={','.join(runs)}&method={method}&by={field}{'&film=1' if film else ''}"
+    key = f"maps.strip.view.{method}.{runs[0]}"
+    map_view(f"/lab/maps/spaces.bin?{asked}", key, group=view_key(summary.id), film=film)

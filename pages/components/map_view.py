@@ -28,6 +28,8 @@ SCRIPTS = (
     "latent_map_marks.js",
     "latent_map_select.js",
     "latent_map_head.js",
+    "latent_map_link.js",
+    "latent_map_film.js",
     "latent_map.js",
 )
 
@@ -52,6 +54,8 @@ def map_view(
     ring: Sequence[int] = (),
     lit: Sequence[int] = (),
     height: int | None = None,
+    group: str | None = None,
+    film: bool = False,
 ) -> None:
     """Draw the panels of a pack; without a callback nothing is sent back and the page does not run again.
 
@@ -63,6 +67,8 @@ def map_view(
         ring: Rows that are ringed in every panel.
         lit: Rows that stay bright, outlined, while the rest is dimmed, beside whatever is selected.
         height: Pixels of a plot; where None, by the number of panels.
+        group: Key of another map of the same points on the page: they share what is selected and pointed at.
+        film: One large panel whose points move from each panel of the pack to the next.
     """
 
     def tell_chosen() -> None:
@@ -83,6 +89,8 @@ def map_view(
             "ring": [int(row) for row in ring],
             "lit": [int(row) for row in lit],
             "height": height,
+            "group": group or key,
+            "film": film,
             "tellChosen": chosen is not None,
             "tellClicked": clicked is not None,
             "known": len(selected_rows(key)),
@@ -97,3 +105,8 @@ def selected_rows(key: str) -> list[int]:
     """The rows selected in the map with this key, ascending; empty before it is drawn."""
     found = (st.session_state.get(key) or {}).get("selection")
     return [int(row) for row in found] if isinstance(found, (list, tuple)) else []
+
+
+def view_key(run: str) -> str:
+    """The key of a run's panels, under which their selection is kept."""
+    return f"map.{run}"

@@ -12,6 +12,8 @@ from streamlit import runtime
 
 from engine.data.dataset import list_datasets, open_dataset
 from pages.components import server
+from pages.components.gallery import gallery
+from pages.components.images import item
 from pages.components.map_view import map_view
 from tests.browser.map_points import make_images, packed
 
@@ -38,6 +40,8 @@ def page() -> None:
         more = st.toggle("More panels")
         away = st.toggle("Away")
         mark = st.toggle("Mark")
+        listed = st.toggle("List")
+        film = st.toggle("Film")
     st.session_state["runs"] = st.session_state.get("runs", 0) + 1
     if not away:
         map_view(
@@ -48,6 +52,12 @@ def page() -> None:
             ring=[3] if mark else [],
             lit=[7, 11] if mark else [],
         )
+    if listed:
+        dataset = open_dataset(list_datasets()[0].id)
+        pictures = [{**item(dataset, row, 96), "id": row} for row in (5, 8, 13)]
+        gallery(pictures, "list", choose=look, lights="map")
+    if film:
+        map_view(f"/lab/map-six-{n}.bin", "film", group="map", film=True)
     told = {name: st.session_state.get(name) for name in ("chosen", "clicked", "runs")}
     st.html(f'<pre id="told">{json.dumps(told)}</pre>')
 

@@ -22,6 +22,7 @@ from tests.browser.map_points import IMAGES, positions
 ROOT = Path(__file__).resolve().parents[2]
 PORT_WORDS = "URL: http://127.0.0.1:"
 MARGIN = 1.1  # of the points' extent that a panel shows
+RING = 8  # px from a point of this size to the middle of its ring
 ALPHA = "(c, at) => at.map(([x, y]) => c.getContext('2d').getImageData(x, y, 1, 1).data[3])"
 
 
@@ -155,6 +156,28 @@ def bright_everywhere(view: Map, chosen: list[int]) -> None:
         alpha = canvas.evaluate(ALPHA, at.tolist())
         lit = {row for row, value in zip(apart, alpha, strict=True) if value > 100}
         assert lit == set(apart) & set(chosen), f"panel {panel}"
+
+
+def ringed(view: Map, rows: list[int]) -> list[set[int]]:
+    """Which of some rows, far from all others there, have a ring of points around them, by panel."""
+    origin = view.page.locator(".lm-plots").first.bounding_box()
+    canvas = view.page.locator(".lm-canvas").nth(2)
+    turn = np.linspace(0, 2 * np.pi, 12, endpoint=False)
+    around = RING * np.stack([np.cos(turn), np.sin(turn)], axis=1)
+    found = []
+    for panel in range(6):
+        at = view.where(panel, rows) - [origin["x"], origin["y"]]
+        alpha = canvas.evaluate(ALPHA, np.round(at[:, None] + around).astype(int).reshape(-1, 2).tolist())
+        found.append(
+            {row for row, ring in zip(rows, np.reshape(alpha, (-1, 12)), strict=True) if ring.min() > 100}
+        )
+    return found
+
+
+def film_shows(film: Any) -> np.ndarray:
+    """(n, 2) where the one panel of a film has its points, in the map's own unit."""
+    script = "f => [f.data[0].x, f.data[0].y].map(values => Array.from(values))"
+    return np.array(film.locator(".lm-figure").evaluate(script)).T
 
 
 def point_somewhere(view: Map, box: dict[str, float]) -> int:

@@ -11,6 +11,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from PIL import Image
+from pyarrow import parquet
 
 
 def wait_until(holds: Callable[[], bool], seconds: float = 30) -> None:
@@ -91,11 +93,15 @@ def test_maps_are_drawn_selected_and_taken_home(server: Any, page: Any) -> None:
     count = selected(browser)
     browser.get_by_text(f"{count} of 240 points", exact=True).wait_for(timeout=30_000)
     browser.get_by_text("Is this cluster real?").wait_for(timeout=30_000)
-    link = browser.get_by_role("link", name=re.compile("Table"))
+    link = browser.get_by_role("link", name=re.compile("CSV"))
     rows = [int(row) for row in str(link.get_attribute("href")).partition("rows=")[2].split(",")]
     with urllib.request.urlopen(server.url + str(link.get_attribute("href"))) as answer:
         table = list(csv.DictReader(io.StringIO(answer.read().decode())))
     assert len(table) == len(rows) == count, "the table holds what was drawn around"
+    address = str(browser.get_by_role("link", name=re.compile("Parquet")).get_attribute("href"))
+    with urllib.request.urlopen(server.url + address) as answer:
+        stored = parquet.read_table(io.BytesIO(answer.read()))
+    assert stored.column("image").to_pylist() == [int(row["image"]) for row in table]
     tiles = browser.locator(".lm-tiles button")
     assert [int(tile.get_attribute("data-row")) for tile in tiles.all()] == rows
     page.shot("maps-selection")
@@ -105,6 +111,9 @@ def test_maps_are_drawn_selected_and_taken_home(server: Any, page: Any) -> None:
     tiles.first.click()
     browser.get_by_text("Nearest in the original space").wait_for(timeout=30_000)
     near = browser.locator(".gallery").nth(1).locator("button.picture")
+    near.nth(2).hover()
+    pointed = browser.locator(".latent-map[data-pointed]")
+    wait_until(lambda: (pointed.get_attribute("data-pointed") or "") not in ("", str(rows[0])))
     near.nth(1).click()
     browser.get_by_role("button", name="Back", exact=True).wait_for(timeout=20_000)
     page.ready()
@@ -125,6 +134,48 @@ def test_a_film_and_noise_in_the_dark(server: Any, visit: Callable[..., Any]) ->
     figures = browser.locator(".latent-map").get_by_text("trust", exact=True)
     wait_until(lambda: figures.count() == 4, seconds=120)
     page.shot("maps-noise-dark")
+    page.clean()
+
+
+def test_a_strip_is_drawn_stopped_taken_up_and_played(server: Any, page: Any) -> None:
+    compose(page, server, ("PCA", "Isomap"), 180)
+    browser = page.page
+    draw(page, 2)
+    part(page, "Film strip")
+    browser.get_by_test_id("stMain").get_by_text("Isomap", exact=True).last.click()
+    page.ready()
+    browser.get_by_role("button", name="Draw the strip").click()
+    browser.get_by_role("button", name="Stop", exact=True).click()
+    browser.get_by_role("button", name="Draw the strip").wait_for(timeout=60_000)
+    browser.get_by_role("button", name="Draw the strip").click()
+    strip = browser.locator(".latent-map").nth(1)
+    wait_until(lambda: strip.locator(".lm-panel").count() == 4, seconds=120)
+    browser.get_by_text("One after another", exact=True).click()
+    strip.get_by_role("button", name="Play").wait_for(timeout=30_000)
+    strip.get_by_role("button", name="Neighbours 20").click()
+    wait_until(lambda: strip.locator("h4").inner_text() == "Neighbours 20")
+    assert strip.locator(".lm-box").count() == 1
+    page.shot("maps-film-strip")
+    page.clean()
+
+
+def test_new_pictures_are_placed_by_a_process_of_their_own(server: Any, page: Any) -> None:
+    compose(page, server, ("PCA", "Isomap"), 120)
+    browser = page.page
+    draw(page, 2)
+    part(page, "New images")
+    file = io.BytesIO()
+    Image.fromarray(np.random.default_rng(0).integers(0, 256, (40, 40, 3), np.uint8)).save(file, "PNG")
+    picture = {"name": "odd <b>one</b>.png", "mimeType": "image/png", "buffer": file.getvalue()}
+    browser.get_by_test_id("stFileUploaderDropzoneInput").set_input_files(picture)
+    browser.get_by_text("odd").first.wait_for(timeout=20_000)
+    browser.get_by_role("button", name="Place them").click()
+    browser.get_by_role("button", name="Stop", exact=True).wait_for(timeout=20_000)
+    page.shot("maps-placing")
+    browser.get_by_text("1 new image, 1 of them far from anything seen").wait_for(timeout=90_000)
+    browser.get_by_text("Placed by PCA itself").wait_for(timeout=20_000)
+    page.shot("maps-new")
+    assert not [path for path in (server.workspace / "tmp").iterdir() if path.is_dir()]
     page.clean()
 
 

@@ -15,14 +15,16 @@ from tests.browser.map_driver import (
     Map,
     bright_everywhere,
     circle,
+    film_shows,
     lonely,
     map_server,
     mean_colour,
     mean_of,
     point_somewhere,
+    ringed,
     wait_until,
 )
-from tests.browser.map_points import CLASSES, IMAGES, colour, labels, positions
+from tests.browser.map_points import CLASSES, IMAGES, TITLES, colour, labels, positions
 
 
 @pytest.fixture(scope="module")
@@ -286,6 +288,105 @@ def test_rows_that_the_page_marks_are_lit_and_ringed(address: str, page: Any) ->
     assert rows == [3, 7, 11]
     bright_everywhere(view, [7, 11])
     assert view.told()["chosen"] is None, "what the page marks is not the person's selection"
+
+
+def test_a_picture_in_a_list_rings_its_point_on_every_panel_while_it_is_pointed_at(
+    address: str, page: Any
+) -> None:
+    view = Map(page, address)
+    view.page.get_by_text("List", exact=True).click()
+    figures = view.page.locator(".gallery figure")
+    figures.first.wait_for(timeout=20_000)
+    view.watched.ready()
+    runs, rows = view.told()["runs"], [5, 8, 13]
+    assert ringed(view, rows) == [set()] * 6
+    figures.nth(1).hover()
+    wait_until(lambda: ringed(view, rows) == [{8}] * 6)
+    figures.nth(2).hover()
+    wait_until(lambda: ringed(view, rows) == [{13}] * 6)
+    page.shot("map-list")
+    view.page.mouse.move(2, 2)
+    wait_until(lambda: ringed(view, rows) == [set()] * 6)
+    figures.first.locator("button").focus()
+    view.page.keyboard.press("Tab")  # only the keyboard's focus counts
+    wait_until(lambda: ringed(view, rows) == [{8}] * 6)
+    assert view.told()["runs"] == runs, "nothing of this runs the page again"
+    view.page.keyboard.press("Enter")
+    wait_until(lambda: view.told()["clicked"] == 8 and view.told()["runs"] == runs + 1)
+    view.watched.ready()
+    assert figures.nth(1).locator("button").evaluate("e => e.getRootNode().activeElement === e")
+    view.page.get_by_text("List", exact=True).click()
+    wait_until(lambda: not figures.count() and ringed(view, rows) == [set()] * 6)
+    page.clean()
+
+
+def film_of(view: Map) -> Any:
+    """The film below the map, drawn."""
+    view.page.get_by_text("Film", exact=True).click()
+    film = view.page.locator(".latent-map").nth(1)
+    view.page.locator(".latent-map[data-drawn]").nth(1).wait_for(timeout=20_000)
+    film.locator(".lm-box").scroll_into_view_if_needed()
+    return film
+
+
+def test_a_film_moves_the_points_from_map_to_map(address: str, page: Any) -> None:
+    view = Map(page, address)
+    film = film_of(view)
+    assert film.locator(".lm-box").count() == 1
+    maps = [positions(panel, view.n) for panel in range(6)]
+    heading, slider = film.locator("h4"), film.get_by_role("slider", name="Which map of the film")
+    for panel in (0, 1, 2):
+        wait_until(lambda panel=panel: np.allclose(film_shows(film), maps[panel]))
+        assert heading.inner_text() == slider.get_attribute("aria-valuetext") == TITLES[panel]
+        assert film.locator(".lm-figures").inner_text().startswith("trust")
+        slider.press("ArrowRight")
+    slider.fill("1.25")
+    wait_until(lambda: np.allclose(film_shows(film), 0.75 * maps[1] + 0.25 * maps[2], atol=1e-4))
+    assert heading.inner_text() == "t-SNE → UMAP"
+    assert not film.locator(".lm-figures").inner_text(), "on the way it is no map that has figures"
+    film.get_by_role("button", name="Kernel PCA").click()
+    wait_until(lambda: np.allclose(film_shows(film), maps[5]))
+    film.get_by_role("button", name="UMAP").click()
+    film.get_by_role("button", name="Play").click()
+    wait_until(
+        lambda: film.get_attribute("data-film") == "5" and film.get_by_text("Play", exact=True).count()
+    )
+    assert np.allclose(film_shows(film), maps[5])
+    page.shot("map-film")
+    page.clean()
+
+
+def test_a_film_and_the_map_beside_it_share_what_is_selected_and_pointed_at(address: str, page: Any) -> None:
+    view = Map(page, address)
+    view.search("dog")
+    wait_until(lambda: view.selected() == 60)
+    film = film_of(view)
+    assert film.get_attribute("data-selected") == "60", "it begins with what is selected"
+    film.get_by_role("searchbox").fill("owl")
+    wait_until(lambda: view.told()["chosen"] == list(range(3, IMAGES, 4)))
+    assert view.page.locator(".latent-map").first.get_attribute("data-selected") == "60"
+    film.get_by_role("button", name="LLE").click()
+    assert film.get_attribute("data-selected") == "60", "and keeps it from map to map"
+    tile = film.locator(".lm-tiles button").nth(2)
+    tile.hover()
+    wait_until(lambda: view.page.locator(".latent-map").first.get_attribute("data-pointed") == "11")
+    film.get_by_role("button", name="Clear").click()
+    wait_until(lambda: view.told()["chosen"] == [])
+    page.clean()
+
+
+def test_a_film_stands_still_for_those_who_want_no_motion(address: str, page: Any) -> None:
+    page.page.emulate_media(reduced_motion="reduce")
+    film = film_of(Map(page, address))
+    page.page.evaluate(
+        "() => { window.seen = [];"
+        " new MutationObserver(([{ target }]) => window.seen.push(target.dataset.film))"
+        ".observe(document.querySelectorAll('.latent-map')[1], { attributeFilter: ['data-film'] }); }"
+    )
+    film.get_by_role("button", name="Isomap").click()
+    film.get_by_role("button", name="Play").click()
+    wait_until(lambda: film.get_attribute("data-film") == "5")
+    assert set(page.page.evaluate("window.seen")) == {"3", "4", "5"}
 
 
 def test_three_axes_turn_and_take_part_in_the_selection_in_the_dark(

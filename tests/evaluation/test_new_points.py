@@ -20,21 +20,23 @@ from engine.errors import MAX_MESSAGE, UserError
 from engine.evaluation import new_points
 from engine.evaluation.encoding import encode
 from engine.evaluation.map_result import LatentMap, read_map
-from engine.evaluation.new_points import (
+from engine.evaluation.new_pictures import (
     MOST_PICTURES,
-    NewPoints,
-    among_neighbours,
     encode_pictures,
-    moved_alike,
     pictures_in,
-    place_pictures,
-    prepared_like,
     read_pictures,
     side_of,
+)
+from engine.evaluation.new_points import (
+    NewPoints,
+    moved_alike,
+    place_pictures,
+    prepared_like,
     vote,
 )
 from engine.methods.latent_map_config import only
 from engine.projections.align import procrustes
+from engine.projections.landmarks import among_neighbours
 from engine.projections.points import Neighbours, Points, nearest_of
 from engine.runs.executors import InlineExecutor
 from engine.runs.recipe import check_recipe, make_recipe
@@ -88,12 +90,13 @@ def own_images(found: LatentMap, dataset: Dataset, rows: list[int]) -> NewPoints
 def test_an_image_of_the_map_is_its_own_nearest_and_comes_where_it_lies(
     shapes: Dataset, encoder: str, metric: str
 ) -> None:
-    found, rows = drawn_map(shapes, encoder, ("pca", "mds"), metric=metric), [3, 17, 55]
+    methods, rows = ("pca", "mds", "laplacian_eigenmaps"), [3, 17, 55]
+    found = drawn_map(shapes, encoder, methods, metric=metric)
     new = own_images(found, shapes, rows)
     assert new.neighbours[:, 0].tolist() == rows
     assert (new.distances[:, 0] < 1e-3 * new.distances[:, 1]).all() and not new.far.any()
     for placed, panel in zip(new.panels, found.done, strict=True):
-        assert panel.positions is not None and placed.by_method == (panel.method == "pca")
+        assert panel.positions is not None and placed.by_method == (panel.method != methods[-1])
         width = np.ptp(panel.positions, axis=0).max()
         assert np.abs(placed.positions - panel.positions[rows]).max() < 2e-3 * width
         assert np.abs(placed.beside - found.aligned()[panel.method][rows]).max() < 2e-3 * width

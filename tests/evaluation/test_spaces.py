@@ -10,7 +10,7 @@ import pytest
 from engine.data.dataset import Dataset
 from engine.errors import UserError
 from engine.evaluation.spaces import shared_spaces
-from engine.projections.align import procrustes
+from engine.projections.align import in_turn, procrustes
 from tests.evaluation.test_latent_map import drawn, map_recipe, shapes
 
 __all__ = ["shapes"]
@@ -26,6 +26,18 @@ def test_spaces_show_the_shared_images_in_one_order(workspace: Path, shapes: Dat
     theirs = np.asarray(other.panels[0].positions)[[other.index.tolist().index(i) for i in found.index]]
     assert np.array_equal(found.positions["a"], mine)
     assert found.positions["b"] == pytest.approx(procrustes(mine, theirs))
+
+
+def test_a_film_of_spaces_lays_each_onto_the_one_before(workspace: Path, shapes: Dataset) -> None:
+    maps = {
+        name: drawn(map_recipe(shapes, "isomap", isomap_n_neighbors=k))[1]
+        for name, k in (("a", 5), ("b", 10), ("c", 20))
+    }
+    found = shared_spaces(maps, "isomap", film=True)
+    given = [np.asarray(one.panels[0].positions) for one in maps.values()]
+    for placed, wanted in zip(found.positions.values(), in_turn(given), strict=True):
+        assert np.array_equal(placed, wanted)
+    assert list(found.positions) == ["a", "b", "c"]
 
 
 def test_what_cannot_be_laid_side_by_side_is_one_sentence(workspace: Path, shapes: Dataset) -> None:

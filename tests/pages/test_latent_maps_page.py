@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from streamlit.testing.v1 import AppTest
 
@@ -13,11 +14,12 @@ from engine.evaluation.map_result import read_map
 from engine.evaluation.selections import list_selections
 from engine.methods.latent_map_config import only
 from engine.projections import PROJECTIONS
+from engine.runs import layout
 from engine.runs.executors import InlineExecutor
 from engine.runs.recipe import Recipe, check_recipe, make_recipe
 from engine.runs.store import RunStore
 from pages.components import map_run, map_spaces
-from pages.components.map_neighbours import ROW
+from pages.components.map_neighbours import ROW, kept_by
 from pages.components.map_panels import colour_fields, map_bytes, map_version
 from pages.components.map_spaces import PINS, titles
 from tests.pages.made import HOSTILE, fine, make_dataset, make_unlabelled, open_page, words
@@ -148,6 +150,62 @@ def test_a_selection_is_judged_kept_and_made_into_a_set(
     assert new.n == 20 and len(new.classes) == 1
 
 
+def test_the_maps_that_keep_a_neighbour_are_told_with_it(dataset: Dataset) -> None:
+    found = read_map(map_of(dataset, "pca", "isomap"))
+    assert found is not None
+    near, row = found.neighbours[3][:12], 3
+    kept = kept_by(found, row, near)
+    for panel in found.done:
+        apart = np.linalg.norm(panel.positions - panel.positions[row], axis=1)  # type: ignore[operator,index]
+        nearest = np.argsort(apart, kind="stable")[1 : found.settings.neighbours + 1]
+        assert [panel.title in titles for titles in kept] == np.isin(near, nearest).tolist()
+
+
+def test_a_selection_is_taken_home_in_two_formats(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = map_of(dataset, "pca")
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Selection")
+    select(monkeypatch, [4, 7])
+    links = {link.proto.label: link.proto.url for link in fine(app.run()).get("link_button")}
+    for ending, title in (("csv", "Table (CSV)"), ("parquet", "Table (Parquet)")):
+        assert links[title].endswith(f"/lab/runs/{run}/map.{ending}?rows=4,7")
+
+
+def test_a_selection_is_asked_about_by_other_seeds_where_the_method_has_one(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = map_of(dataset, "pca", "tsne", tsne_iterations=50, tsne_early_iterations=50)
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Selection")
+    found = read_map(run)
+    assert found is not None
+    select(monkeypatch, [row for row in range(40) if found.label[row] == 0])
+    app = fine(app.run())
+    assert "PCA draws the same map with every seed" in words(app)
+    app = fine(app.button_group(key=f"maps.cluster.{run}").set_value("t-SNE").run())
+    app = fine(app.button(key="maps.seeds.tsne.draw").click().run())
+    others = [RunStore().recipe(other.id) for other in RunStore().list() if other.id != run]
+    assert sorted(recipe.config["redraw"] for recipe in others) == [1, 2, 3]
+    assert all(recipe.config["tsne"] and not recipe.config["pca"] for recipe in others)
+    assert "t-SNE keeps it together with all 3 other seeds" in words(app)
+    assert "seed 1 100%, seed 2 100%, seed 3 100%; by chance 49%" in words(app)
+
+
+def test_maps_that_are_asked_for_can_be_stopped_and_taken_up_again(dataset: Dataset, waiting: None) -> None:
+    run = RunStore().create(map_recipe(dataset, "isomap")).id
+    InlineExecutor(RunStore()).submit(run)
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Film strip")
+    app = fine(app.button(key="maps.strip.draw").click().run())
+    asked = [other.id for other in RunStore().list() if other.id != run]
+    assert len(asked) == 3, "the map itself is one of the four"
+    assert not [button for button in app.button if button.key == "maps.strip.draw"]
+    fine(app.button(key="maps.strip.draw.stop").click().run())
+    assert all(RunStore().status(other).stopping for other in asked)
+    for other in asked:
+        layout.write_status(RunStore().folder(other), state="stopped", error="Stopped by you.")
+    app = fine(app.run())
+    fine(app.button(key="maps.strip.draw").click().run())
+    assert {other.id for other in RunStore().list()} == {run, *asked}, "they go on; none is made anew"
+
+
 def test_a_selection_can_be_mapped_alone(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     run = map_of(dataset, "pca", pca_whiten=True)
     app = part(open_page(PAGE, data=dataset.id, run=run), run, "Selection")
@@ -173,8 +231,8 @@ def test_the_pack_changes_its_address_with_what_it_shows(dataset: Dataset) -> No
     run = map_of(dataset, "pca", "isomap")
     found = read_map(run)
     assert found is not None
-    both, one = (map_version(run, found, shown) for shown in (("pca", "isomap"), ("pca",)))
-    assert both != one and both == map_version(run, found, ("pca", "isomap"))
+    both, one = (map_version(run, found.progress, shown) for shown in (("pca", "isomap"), ("pca",)))
+    assert both != one and both == map_version(run, found.progress, ("pca", "isomap"))
     assert len(map_bytes(run, found, dataset, ("pca", "isomap"))) > len(
         map_bytes(run, found, dataset, ("pca",))
     )

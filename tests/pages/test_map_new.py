@@ -13,8 +13,10 @@ from streamlit.testing.v1 import AppTest
 
 from engine.data.dataset import Dataset
 from engine.data.source import Entry
+from engine.evaluation import placing
 from engine.evaluation.map_result import LatentMap, read_map
-from engine.evaluation.new_points import NewPoints, place_pictures, read_pictures, side_of
+from engine.evaluation.new_pictures import read_pictures, side_of
+from engine.evaluation.new_points import NewPoints, place_pictures
 from engine.methods.latent_map_config import only
 from engine.runs import layout
 from engine.runs.executors import InlineExecutor
@@ -36,7 +38,7 @@ def dataset(workspace: Path) -> Dataset:
 
 def map_of(dataset: Dataset, dimensions: int = 2) -> str:
     fields = {"dataset": dataset.id, "fingerprint": dataset.fingerprint, "method": "latent_map"}
-    config = {**only(("pca", "mds")), "dimensions": dimensions}
+    config = {**only(("pca", "laplacian_eigenmaps")), "dimensions": dimensions}
     recipe = check_recipe(make_recipe({**fields, "config": config, "backbone": "pixels", "image_size": 16}))
     store = RunStore()
     run = store.create(recipe).id
@@ -84,7 +86,7 @@ def test_dropped_pictures_get_a_row_each_and_the_strange_one_is_flagged(dataset:
     assert table["distance"][0] > 10 * max(table["distance"][1], 1e-6)
     assert all(picture.startswith("data:image/png;base64,") for picture in table["nearest image"])
     text = words(app)
-    assert "Placed by PCA itself" in text and "MDS itself was not asked" in text
+    assert "Placed by PCA itself" in text and "Laplacian eigenmaps itself was not asked" in text
     app = press(app, "Light up their nearest images on the maps")
     assert app.session_state[LIT.format(run)] == sorted(placed(run, dataset)[1].neighbours[:, 0].tolist())
     assert "2 new images" in words(app), "they stay until others come"
@@ -112,6 +114,33 @@ def test_a_zip_is_placed_and_its_upload_deleted(dataset: Dataset, monkeypatch: p
     app = fine(app.button_group(key=f"maps.new.way.{run}").set_value("archive").run())
     assert app.dataframe[0].value["file"].tolist() == ["a/good.png"]
     assert "notes.txt" in words(app).replace("\\", "") and not list(settings().uploads.iterdir())
+    assert not list(settings().tmp.iterdir()), "what was placed is on the page and nowhere else"
+
+
+def test_progress_is_shown_and_stop_ends_it(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = map_of(dataset)
+    monkeypatch.setattr(placing, "_begin", lambda folder: None)  # a process that has not said anything yet
+    monkeypatch.setattr(placing, "is_locked", lambda path: not (path.parent / placing.STOP).exists())
+    app = opened(run, dataset)
+    app.file_uploader[0].set_value([("a.png", strange(), "image/png")])
+    app = press(app, "Place them")
+    assert not app.file_uploader and app.button(key="maps.new.stop").label == "Stop"
+    app = fine(app.button(key="maps.new.stop").click().run())
+    assert "Stopped: these pictures were not placed" in words(app) and app.file_uploader
+    assert not list(settings().tmp.iterdir())
+
+
+def test_a_process_that_dies_is_told_and_another_can_be_started(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    app = opened(map_of(dataset), dataset)
+    with monkeypatch.context() as patch:
+        patch.setattr(placing, "_begin", lambda folder: None)
+        app.file_uploader[0].set_value([("a.png", strange(), "image/png")])
+        app = press(app, "Place them")
+    assert "could not be placed" in words(app) and app.file_uploader
+    app.file_uploader[0].set_value([("a.png", strange(), "image/png")])
+    assert "1 new image" in words(press(app, "Place them"))
 
 
 def test_a_map_that_is_being_drawn_waits_with_new_pictures(dataset: Dataset, waiting: None) -> None:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from scipy.linalg import orthogonal_procrustes
 from scipy.spatial import procrustes as scipys
 from scipy.stats import ortho_group
 
 from engine.errors import UserError
-from engine.projections.align import disparity, procrustes
+from engine.projections.align import disparity, in_turn, procrustes
 
 RNG = np.random.default_rng(0)
 
@@ -73,3 +74,29 @@ def test_maps_that_cannot_be_laid_over_each_other_are_a_sentence() -> None:
         disparity(flat, np.zeros((9, 2)))
     with pytest.raises(UserError, match="no finite numbers"):
         procrustes(flat, np.full((10, 2), np.inf))
+
+
+@pytest.mark.parametrize("dimensions", [2, 3])
+def test_maps_in_turn_are_turned_onto_the_one_before_and_all_of_one_size(dimensions: int) -> None:
+    random = np.random.default_rng(3)
+    maps = [random.standard_normal((40, dimensions)) + 5]
+    for size in (0.01, 300, 2):
+        moved = maps[-1] + 0.3 * maps[-1].std() * random.standard_normal((40, dimensions))
+        maps.append(size * moved @ ortho_group.rvs(dimensions, random_state=int(size * 100)) - 3)
+    found = in_turn(maps)
+    assert found[0] == pytest.approx(maps[0], abs=1e-6)
+    middle = maps[0].mean(0)
+    spread = np.linalg.norm(maps[0] - middle)
+    for before, positions, given in zip(found[:-1], found[1:], maps[1:], strict=True):
+        about = given - given.mean(0)
+        turn, _ = orthogonal_procrustes(about, before.astype(np.float64) - middle)
+        assert positions == pytest.approx(middle + about @ turn * spread / np.linalg.norm(about), abs=1e-5)
+
+
+def test_a_film_through_a_spot_stays_a_spot_there() -> None:
+    cloud, spot = RNG.standard_normal((20, 2)), np.full((20, 2), 7.0)
+    first, second, third = in_turn([cloud, spot, cloud])
+    assert np.ptp(second, axis=0).max() < 1e-6 and second.mean(0) == pytest.approx(first.mean(0), abs=1e-6)
+    assert np.isfinite(third).all()
+    with pytest.raises(UserError, match="flat map and one in space"):
+        in_turn([cloud, np.zeros((20, 3))])

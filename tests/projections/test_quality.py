@@ -10,12 +10,14 @@ import pytest
 from scipy.spatial.distance import pdist, squareform
 from scipy.stats import spearmanr
 from sklearn.manifold import trustworthiness
+from sklearn.neighbors import NearestNeighbors
 
 from engine.errors import UserError
 from engine.projections.points import Points
 from engine.projections.quality import (
     FEW,
     SAMPLE,
+    among_nearest,
     kept_neighbours,
     map_quality,
     neighbourhood_hit,
@@ -258,3 +260,17 @@ def test_memory_stays_bounded_by_the_block_not_by_the_points() -> None:
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 64e6
+
+
+@pytest.mark.parametrize(("n", "k"), [(30, 1), (80, 10), (12, 50)])
+def test_points_among_the_nearest_are_those_that_scikit_learn_finds(n: int, k: int) -> None:
+    positions, others = cloud(n, 2, seed=4), np.arange(1, n)
+    fitted = NearestNeighbors(n_neighbors=min(k, (n - 1) // 2)).fit(positions[1:])
+    wanted = np.isin(others - 1, fitted.kneighbors(positions[:1])[1])
+    assert np.array_equal(among_nearest(positions, 0, others, k), wanted)
+
+
+def test_all_that_lie_as_near_as_the_last_are_among_the_nearest() -> None:
+    positions = np.array([[0, 0], [1, 0], [-1, 0], [0, 1], [5, 5], [6, 5], [7, 5]], np.float32)
+    found = among_nearest(positions, 0, np.array([3, 4, 1, 2]), k=2)
+    assert found.tolist() == [True, False, True, True]
