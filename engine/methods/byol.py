@@ -37,6 +37,7 @@ class BYOL(SelfSupervised):
             (size, config.predictor_size, size), config.norm, hidden_bias=True, last_bias=False
         )
         self.predictor = predictor if config.predictor else nn.Identity()
+        self.rate_factors = {"predictor.": config.predictor_rate}
         self.target_encoder = frozen_copy(self.backbone)
         self.target_head = frozen_copy(self.projection_head)
 

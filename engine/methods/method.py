@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any, ClassVar
 
 import numpy as np
@@ -101,6 +102,8 @@ class Method(nn.Module):
     reads_out: bool = False
     # Beginnings of names of parameters whose learning rate stays what it was at first.
     constant_rate: tuple[str, ...] = ()
+    # Beginning of a parameter's name -> how many times faster than the others it learns.
+    rate_factors: Mapping[str, float] = MappingProxyType({})
     # With a frozen backbone the loop may be fed cached features in place of images.
     reads_features: bool = False
     # Whether bfloat16 is worth its conversions on a processor; convolutions gain, small dense layers lose.

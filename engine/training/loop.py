@@ -171,7 +171,7 @@ class _Fit:
         self.plan, self.watcher, self.seed = plan, watcher, seed
         self.device = next(method.module.parameters()).device
         self.low_precision = low_precision
-        self.optimizer = build_optimizer(method.module, plan, method.constant_rate)
+        self.optimizer = build_optimizer(method.module, plan, method.constant_rate, method.rate_factors)
         self.result = FitResult()
         self.best_key: tuple[float, ...] | None = None
         self.history: list[dict[str, float]] = []  # what validation showed after each epoch
@@ -213,7 +213,8 @@ class _Fit:
 
     def _step(self, batch: Batch, rate: float, epoch: int, step: int) -> StepResult:
         for group in self.optimizer.param_groups:
-            group["lr"] = rate if group.get("scheduled", True) else self.plan.learning_rate
+            base = rate if group.get("scheduled", True) else self.plan.learning_rate
+            group["lr"] = base * group.get("factor", 1.0)
         self.optimizer.zero_grad(set_to_none=True)
         try:
             with self.precision():

@@ -6,7 +6,7 @@ LARS: You, Gitman, Ginsburg 2017, Large Batch Training of Convolutional Networks
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -55,25 +55,38 @@ class Plan:
         return self.learning_rate
 
 
-def build_optimizer(module: nn.Module, plan: Plan, constant: tuple[str, ...] = ()) -> Optimizer:
+def build_optimizer(
+    module: nn.Module,
+    plan: Plan,
+    constant: tuple[str, ...] = (),
+    factors: Mapping[str, float] | None = None,
+) -> Optimizer:
     """The plan's optimiser over all parameters that learn; biases and norms are not decayed.
+
+    Each of its groups says whether its rate follows the schedule, and by what it is multiplied.
 
     Args:
         module: What learns.
         plan: Which optimiser, and its settings.
         constant: Beginnings of names of parameters whose rate does not follow the schedule.
+        factors: Beginning of a name -> how many times the plan's rate these parameters learn at.
     """
-    groups: list[dict[str, Any]] = []
-    named = [(name, p) for name, p in module.named_parameters() if p.requires_grad]
-    for scheduled in (True, False):
-        some = [p for name, p in named if scheduled != (bool(constant) and name.startswith(constant))]
-        weights, rest = [p for p in some if p.ndim > 1], [p for p in some if p.ndim <= 1]
-        decay = plan.weight_decay
-        groups += [
-            {"params": weights, "weight_decay": decay, "adapt": True, "scheduled": scheduled},
-            {"params": rest, "weight_decay": 0.0, "adapt": False, "scheduled": scheduled},
-        ]
-    groups = [group for group in groups if group["params"]]
+    kinds: dict[tuple[bool, float, bool], list[nn.Parameter]] = {}
+    for name, parameter in module.named_parameters():
+        if parameter.requires_grad:
+            fixed = bool(constant) and name.startswith(constant)
+            factor = next((value for start, value in (factors or {}).items() if name.startswith(start)), 1.0)
+            kinds.setdefault((fixed, factor, parameter.ndim <= 1), []).append(parameter)
+    groups: list[dict[str, Any]] = [
+        {
+            "params": some,
+            "weight_decay": 0.0 if small else plan.weight_decay,
+            "adapt": not small,
+            "scheduled": not fixed,
+            "factor": factor,
+        }
+        for (fixed, factor, small), some in sorted(kinds.items(), key=lambda kind: kind[0])
+    ]
     if plan.optimizer == "lars":
         return LARS(groups, plan.learning_rate, plan.momentum)
     if plan.optimizer == "sgd":

@@ -84,6 +84,7 @@ class Trainable(Protocol):
 
     monitor: Monitor
     constant_rate: tuple[str, ...]
+    rate_factors: Mapping[str, float]
 
     @property
     def module(self) -> nn.Module: ...

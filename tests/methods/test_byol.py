@@ -16,6 +16,7 @@ from engine.methods.method import Task
 from engine.methods.self_supervised import view_of
 from engine.methods.simsiam import simsiam_loss
 from engine.models.encoder import build_encoder
+from engine.training.optim import Plan, build_optimizer
 from engine.training.step import Batch
 from tests.methods.stepping import SIZE, batch, optimizer_of, step
 
@@ -95,6 +96,13 @@ def test_no_gradient_reaches_the_target_and_the_optimiser_holds_none_of_it() -> 
     assert all(p.grad is not None for p in [*onlines(method), *method.predictor.parameters()])
     held = {id(p) for group in optimizer_of(method).param_groups for p in group["params"]}
     assert held == {id(p) for p in [*onlines(method), *method.predictor.parameters()]}
+
+
+def test_the_predictor_and_nothing_else_learns_faster() -> None:
+    method = made(predictor_rate=5.0)
+    optimizer = build_optimizer(method, Plan.of(method.config), method.constant_rate, method.rate_factors)
+    fast = {id(p) for group in optimizer.param_groups if group["factor"] == 5 for p in group["params"]}
+    assert fast == {id(p) for p in method.predictor.parameters()} and fast
 
 
 def test_every_target_parameter_has_its_twin_and_the_predictor_has_none() -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib.util
 import sys
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -35,6 +36,7 @@ class Scripted(nn.Module):
 
     monitor = Monitor("accuracy", higher=True)
     constant_rate: tuple[str, ...] = ()
+    rate_factors: dict[str, float] = {}
 
     def __init__(self, accuracies: list[float], losses: list[float] | None = None) -> None:
         super().__init__()
@@ -69,6 +71,16 @@ class Scripted(nn.Module):
 
 def counting_plan(epochs: int) -> Plan:
     return Plan(epochs, 1000, "sgd", 1.0, 0.0, 0.0, "constant", 0)
+
+
+def test_a_part_told_to_learn_faster_goes_so_many_times_as_far(tmp_path: Path) -> None:
+    method = Scripted([0.5] * 4)
+    method.rate_factors = {"weight": 3.0}
+    fit(method, sources()[0], None, replace(counting_plan(4), schedule="step"), Watcher(tmp_path))
+    one = Scripted([0.5] * 4)
+    fit(one, sources()[0], None, replace(counting_plan(4), schedule="step"), Watcher(tmp_path / "one"))
+    assert 0 < float(one.weight.detach()) < 4 * sources()[0].steps, "the rate falls"
+    assert float(method.weight.detach()) == pytest.approx(3 * float(one.weight.detach()))
 
 
 def keep(tmp_path: Path, accuracies: list[float], losses: list[float] | None = None) -> tuple[int, float]:

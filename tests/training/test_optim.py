@@ -111,3 +111,15 @@ def test_a_part_with_a_constant_rate_has_groups_of_its_own(name: str) -> None:
     decayed = {id(p) for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]}
     assert decayed == {id(part.weight) for part in net.values()}
     assert all(g["scheduled"] for g in build_optimizer(net, plan(optimizer=name)).param_groups)
+
+
+@pytest.mark.parametrize("name", ["sgd", "adam", "adamw", "lars"])
+def test_a_part_that_learns_faster_has_groups_of_its_own(name: str) -> None:
+    net = nn.ModuleDict({"encoder": nn.Linear(4, 3), "predictor": nn.Linear(3, 3)})
+    optimizer = build_optimizer(net, plan(optimizer=name), factors={"predictor.": 10.0})
+    fast = {id(p) for g in optimizer.param_groups if g["factor"] == 10.0 for p in g["params"]}
+    assert fast == {id(p) for p in net["predictor"].parameters()}
+    rest = {id(p) for g in optimizer.param_groups if g["factor"] == 1.0 for p in g["params"]}
+    assert rest == {id(p) for p in net["encoder"].parameters()}
+    decayed = {id(p) for g in optimizer.param_groups if g["weight_decay"] for p in g["params"]}
+    assert decayed == {id(part.weight) for part in net.values()}
