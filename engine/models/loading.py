@@ -67,8 +67,10 @@ def load_trunk(encoder: Encoder, state: Mapping[str, Tensor]) -> None:
     state = trunk_state(encoder.arch, state)
     if info.family == "ViT":
         state = _with_positions(encoder, state)
-    check_fit(info, encoder.trunk.state_dict(), state)
-    encoder.trunk.load_state_dict(dict(state), strict=False)  # old files lack BatchNorm's step counts
+    whole = encoder.trunk.state_dict()  # with the version of its layers, which MNASNet insists on
+    check_fit(info, whole, state)
+    whole.update(state)  # old files lack BatchNorm's step counts
+    encoder.trunk.load_state_dict(whole)
     if encoder.provenance == "pretrained" and info.family in ("GoogLeNet", "Inception"):
         vars(encoder.trunk)["transform_input"] = True  # torchvision's weights for these expect other figures
 

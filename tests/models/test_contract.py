@@ -11,6 +11,7 @@ from engine.errors import UserError
 from engine.models.backbones import BACKBONES
 from engine.models.encoder import build_encoder
 from engine.models.heads import build_head, describe_network
+from engine.models.loading import load_trunk
 from engine.models.trunks import blocks, last_layer_name, skeleton
 
 LIBRARY = [arch for arch, info in BACKBONES.items() if not info.small]
@@ -98,6 +99,15 @@ def test_it_builds_and_gives_finite_features_of_the_stated_width(arch: str) -> N
     assert features.shape == (2, encoder.width) == (2, info.width)
     assert bool(features.isfinite().all()) and logits.shape == (2, 3)
     assert encoder.provenance == "random" and encoder.arch == arch
+
+
+@pytest.mark.parametrize("arch", ["cnn-small", "resnet18", "mnasnet0_5"])
+def test_a_kept_state_without_step_counts_comes_back(arch: str) -> None:
+    kept, other = build_encoder(f"random:{arch}", 32, 1), build_encoder(f"random:{arch}", 32, 2)
+    state = {name: t for name, t in kept.trunk.state_dict().items() if "num_batches" not in name}
+    load_trunk(other, state)
+    now = other.trunk.state_dict()
+    assert state and all(torch.equal(now[name], tensor) for name, tensor in state.items())
 
 
 @pytest.mark.parametrize("arch", ["cnn-small", "squeezenet1_1", "mobilenet_v3_small"])
