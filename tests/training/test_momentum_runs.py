@@ -33,7 +33,7 @@ SIZE, N, BATCH, STEPS = 16, 19, 8, 2  # three images of an epoch fill no batch
 SETTINGS = {
     "simclr": {},
     "moco": {"queue_size": 32, "batch_norm_splits": 4, "symmetric": True, "ema_momentum": 0.9},
-    "byol": {"ema_momentum": 0.9},
+    "byol": {"ema_momentum": 0.9, "predictor_rate": 3.0},
     "simsiam": {"optimizer": "lars", "learning_rate": 0.5},
     "instance_discrimination": {},
 }
@@ -109,7 +109,7 @@ def test_what_moves_outside_the_optimiser_is_in_the_checkpoint(tmp_path: Path) -
 
 
 @pytest.mark.parametrize("name", ["simsiam", "byol"])
-def test_the_loop_holds_the_predictors_rate_where_the_method_says(
+def test_the_loop_gives_the_predictor_the_rate_that_the_method_says(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     held: list[torch.optim.Optimizer] = []
@@ -133,7 +133,9 @@ def test_the_loop_holds_the_predictors_rate_where_the_method_says(
 
     watcher.progress = progress
     fit(method, source(method), None, plan, watcher)
-    assert [kinds[True] for kinds in rates] == [{plan.rate(step, STEPS)} for step in range(4 * STEPS)]
+    factors = {1.0} if name == "simsiam" else {1.0, 3.0}
+    expected = [{plan.rate(step, STEPS) * factor for factor in factors} for step in range(4 * STEPS)]
+    assert [kinds[True] for kinds in rates] == expected
     assert [kinds[False] for kinds in rates] == [{0.01} if name == "simsiam" else set()] * 4 * STEPS
 
 
