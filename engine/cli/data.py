@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 from engine.cli.output import (
     Commands,
     ProgressLine,
+    about,
     command,
     group,
     moment,
@@ -92,14 +93,15 @@ def add_set(args: argparse.Namespace) -> None:
         else:
             from engine.data.intake import add_dataset
 
-            dataset = add_dataset(
-                args.source,
-                name=args.name,
-                val_fraction=args.val_fraction,
-                test_fraction=args.test_fraction,
-                seed=args.seed,
-                progress=lambda progress: line.show(progress_text(progress)),
-            )
+            with about(args.source):
+                dataset = add_dataset(
+                    args.source,
+                    name=args.name,
+                    val_fraction=args.val_fraction,
+                    test_fraction=args.test_fraction,
+                    seed=args.seed,
+                    progress=lambda progress: line.show(progress_text(progress)),
+                )
     finally:
         line.end()
     _show(dataset, args.json)

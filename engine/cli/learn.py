@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from engine.cli.output import Commands, command, print_fields, print_json, say, size
+from engine.cli.output import Commands, about, command, print_fields, print_json, say, size
 from engine.cli.watch import Report, follow, report_end
 from engine.errors import UserError
 
@@ -56,7 +57,12 @@ def make(args: argparse.Namespace) -> Recipe:
     from engine.models.codes import usual_side
     from engine.runs.recipe import check_recipe, make_recipe
 
-    fields = read_recipe(args.recipe).model_dump() if args.recipe else {}
+    fields: dict[str, Any] = {}
+    if args.recipe:
+        with about(args.recipe):
+            recipe = read_recipe(args.recipe)
+            check_recipe(recipe)
+        fields = recipe.model_dump()
     if args.method and fields and args.method != fields["method"]:
         raise UserError(
             f"The recipe file is for {fields['method']}, not for {args.method[:40]}: name one of them."
@@ -67,17 +73,18 @@ def make(args: argparse.Namespace) -> Recipe:
             "the method, such as classification" if not method else "the data set, such as --data shapes"
         )
         raise UserError(f"Say what to train: {missing}, is missing.")
-    dataset = find_set(data)
+    with about(None if args.data else args.recipe):
+        dataset = find_set(data)
+        if not args.data and fields.get("fingerprint") not in ("", dataset.fingerprint):
+            raise UserError(
+                "The data set has other content than the recipe was made for: name it with --data to go on."
+            )
     begin = fields.get("config") or config_class(method).suggested(
         len(dataset.indices("train")), dataset.factors
     )
-    config = {**begin, **_preset(method, args.preset)}
+    config = {**begin, **preset_settings(method, args.preset)}
     config.update(read_settings(args.set))
     extras = getattr(config_class(method), "PRESET_RECIPES", {}).get(args.preset, {})
-    if not args.data and fields.get("fingerprint") not in ("", dataset.fingerprint):
-        raise UserError(
-            "The data set has other content than the recipe was made for: name it with --data to go on."
-        )
     backbone = args.backbone or extras.get("backbone") or fields.get("backbone")
     if backbone is None and not method_entry(method).own_network:
         backbone = DEFAULT_BACKBONE
@@ -108,13 +115,28 @@ def read_recipe(name: str) -> Recipe:
     from engine.runs.recipe import MAX_BYTES, Recipe
 
     try:
-        with open(name, "rb") as file:
-            return Recipe.from_json(file.read(MAX_BYTES + 1))
-    except OSError:
+        with open(name, "rb", opener=_without_waiting) as file:
+            data = file.read(MAX_BYTES + 1)
+    except (OSError, ValueError):  # the second: a name that no file can have
         raise UserError(f"The recipe file {Path(name).name[:80]} cannot be read: check its name.") from None
+    return Recipe.from_json(data)
 
 
-def _preset(method: str, name: str | None) -> dict[str, Any]:
+def _without_waiting(name: str, flags: int) -> int:
+    """Open a file; a pipe that nobody writes to is empty instead of endless."""
+    if not hasattr(os, "O_NONBLOCK"):
+        return os.open(name, flags)
+    file = os.open(name, flags | os.O_NONBLOCK)
+    os.set_blocking(file, True)
+    return file
+
+
+def preset_settings(method: str, name: str | None) -> dict[str, Any]:
+    """The settings of a preset; none if nobody names one.
+
+    Raises:
+        UserError: The method has no such preset.
+    """
     from engine.methods import config_class
 
     presets = getattr(config_class(method), "PRESETS", {})

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import sys
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, is_dataclass
 from typing import Any
 
+from engine.errors import UserError
 from engine.runs.writer import clean
 
 Commands = Any  # argparse keeps the type of add_subparsers' result private
@@ -36,6 +39,18 @@ def group(commands: Commands, name: str, help: str) -> Commands:
 def say(sentence: str) -> None:
     """One line on standard error."""
     print(plain(sentence), file=sys.stderr, flush=True)
+
+
+@contextmanager
+def about(path: str | None) -> Iterator[None]:
+    """Begin a refusal with the name of the file it is about, where it does not name the file itself."""
+    try:
+        yield
+    except UserError as error:
+        name = plain(os.path.basename((path or "").rstrip("/\\")) or path or "")
+        if name[:20] in str(error):
+            raise
+        raise UserError(f"{name if len(name) <= 40 else name[:39] + '…'}: {error}") from None
 
 
 def plain(value: object) -> str:

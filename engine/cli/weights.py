@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from engine.cli.output import Commands, command, group, moment, print_json, print_table, size
+from engine.cli.output import Commands, about, command, group, moment, print_json, print_table, size
 
 
 def add(commands: Commands) -> None:
@@ -33,7 +33,8 @@ def list_all(args: argparse.Namespace) -> None:
 def add_one(args: argparse.Namespace) -> None:
     from engine.models.weights import add_weights
 
-    weights_id = add_weights(args.file, args.arch, args.name)
+    with about(args.file):
+        weights_id = add_weights(args.file, args.arch, args.name)
     if args.json:
         print_json({"id": weights_id, "backbone": f"file:{weights_id}"})
     else:

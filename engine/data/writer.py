@@ -256,7 +256,7 @@ def derive_into(dataset: Dataset, keep: np.ndarray, name: str) -> Dataset:
     renumber[present] = np.arange(len(present))
     report = {**dataset.report, "taken": len(keep)}
     report["notes"] = [f"Made from '{dataset.name}': {len(keep):,} of its {len(dataset):,} images."]
-    thumbs = np.load(dataset.root / THUMBS, mmap_mode="r")
+    thumbs = np.load(dataset.root / THUMBS, mmap_mode="r", allow_pickle=False)
     with DatasetWriter(name) as writer:
         writer.borrow(dataset, keep, np.asarray(thumbs[keep]))
         return writer.finish(

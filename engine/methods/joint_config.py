@@ -76,9 +76,9 @@ class BYOLConfig(PairConfig):
         "of 79 %).",
         "predictor": "Without a predictor the embeddings shrink: on digits the spread fell to 0.02, and "
         "neighbours got worse (70 % right instead of 79 %).",
-        "norm": "Without any normalisation z collapsed on digits (spread below 0.001). GroupNorm with standardised "
-        "weights was shown to work at scale; in our short run z collapsed all the same, while neighbours "
-        "under h stayed good.",
+        "norm": "Without any normalisation z collapsed on digits (spread below 0.001). GroupNorm with "
+        "standardised weights was shown to work at scale; in our short run z collapsed all the same, while "
+        "neighbours under h stayed good.",
         "ema_momentum": "Held constant at 0 the target is the online network itself, as in SimSiam; at 1 it "
         "never learns.",
     }

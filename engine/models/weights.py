@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 WEIGHTS, INFO = "weights.safetensors", "weights.json"
 CHILD_SECONDS = 120
 MAX_BYTES = 4 * 1024**3
+MAX_HEADER = 4 * 1024**2  # bytes; the names and places of a thousand tensors take 100,000
 
 
 @dataclass(frozen=True)
@@ -46,17 +47,20 @@ def add_weights(path: Path | str, arch: str, name: str | None = None) -> str:
     """Check a weights file for `arch` and keep it; gives the id for "file:<id>".
 
     Raises:
-        UserError: Wrong kind of file, wrong architecture, or tensors that cannot be used.
+        UserError: Wrong kind of file, wrong architecture, tensors that cannot be used, or a nearly full disk.
     """
+    from engine.runs.store import check_space
+
     path = Path(path)
     backbone_info(arch)
     suffix = path.suffix.lower()
     if suffix not in (".safetensors", ".pth", ".pt"):
         raise UserError("Weights must be a .safetensors, .pth or .pt file of plain tensors.")
-    if not path.is_file():
+    if not os.path.isfile(path):
         raise UserError("There is no such weights file: check the name.")
     if not 0 < path.stat().st_size <= MAX_BYTES:
-        raise UserError("A weights file must hold between 1 byte and 4 GB.")
+        raise UserError("A weights file must hold between 1 byte and 4 GB: choose another.")
+    check_space(settings().workspace)
     weights_id = files.new_id()
     folder = files.inside(settings().tmp, weights_id)
     folder.mkdir(parents=True)
@@ -96,6 +100,13 @@ def _describe(folder: Path, weights_id: str, name: str, arch: str) -> WeightsInf
 def _take_safetensors(source: Path, target: Path, arch: str) -> None:
     from engine.models.loading import read_safetensors
 
+    try:
+        with open(source, "rb") as file:
+            header = int.from_bytes(file.read(8), "little")
+    except OSError:
+        raise UserError("This weights file may not be read by this app: change its permissions.") from None
+    if header > MAX_HEADER:  # safetensors would take 100 MB of it, and many times that in memory
+        raise UserError("This weights file cannot be read: it is damaged, or no safetensors file.")
     keep_checked(read_safetensors(source, "This weights file"), target, arch, source.stat().st_size)
 
 
@@ -120,9 +131,9 @@ def _take_pickle(source: Path, target: Path, arch: str) -> None:
         answer = json.loads(child.stdout.decode())
     except ValueError:
         answer = {}
-    if child.returncode == 0 and answer.get("ok") and target.is_file():
+    if child.returncode == 0 and answer == {"ok": True} and target.is_file():
         return
-    if isinstance(answer.get("error"), str):
+    if isinstance(answer, dict) and isinstance(answer.get("error"), str):
         raise UserError(answer["error"])
     raise UserError(
         "This weights file could not be read within the memory allowed for it: it is damaged or not plain "
@@ -151,13 +162,15 @@ def keep_checked(state: Mapping[str, object], target: Path, arch: str, file_byte
     tensors = {name: _plain(name, tensor) for name, tensor in state.items()}
     if sum(tensor.nbytes for tensor in tensors.values()) > file_bytes:
         raise UserError("This weights file claims more numbers than it holds: it is damaged or hostile.")
+    if len({_plain_name(name) for name in tensors}) < len(tensors):
+        raise UserError("This weights file holds some tensors twice: save the state dict of one model.")
     tensors = trunk_state(arch, {_plain_name(name): tensor for name, tensor in tensors.items()})
     wanted = skeleton(arch).state_dict()
     check_fit(info, wanted, tensors)
-    for name, tensor in tensors.items():
-        if tensor.is_floating_point() and not bool(tensor.isfinite().all()):
-            raise UserError(f"These weights hold values that are not finite numbers, first in {name[:60]}.")
     kept = {name: t.float() if t.is_floating_point() else t for name, t in tensors.items()}
+    for name, tensor in kept.items():  # only now: a number of 64 bits can be too large for one of 32
+        if not bool(tensor.isfinite().all()):
+            raise UserError(f"These weights hold values that are not finite numbers, first in {name[:60]}.")
     save_file({name: t.contiguous().clone() for name, t in kept.items()}, target)
 
 
@@ -180,7 +193,8 @@ def _plain(name: object, tensor: object) -> Tensor:
     if tensor.numel() * tensor.element_size() > tensor.untyped_storage().nbytes():
         raise UserError(f"These are not plain weights: '{shown}' claims more numbers than it holds.")
     counts = name.endswith("num_batches_tracked") and tensor.numel() == 1
-    if not tensor.is_floating_point() and not counts:
+    decimal = tensor.dtype in (torch.float16, torch.bfloat16, torch.float32, torch.float64)
+    if not decimal and not counts:
         raise UserError(f"These are not plain weights: '{shown}' does not hold decimal numbers.")
     return tensor.detach()
 

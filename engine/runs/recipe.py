@@ -26,7 +26,7 @@ from engine.files import check_id
 VERSION = 1
 MAX_BYTES = 64 * 1024  # a recipe is about 600 bytes
 MAX_SETTINGS = 100
-MAX_TEXT = 300
+MAX_TEXT = 900  # the longest list of encoders
 NAME = re.compile(r"[a-z][a-z0-9_]{0,63}")
 ENCODER = re.compile(r"[a-z][a-z0-9-]{0,31}(?::[A-Za-z0-9][A-Za-z0-9_.-]{0,99})?")
 FINGERPRINT = re.compile(r"[A-Za-z0-9:_-]{0,200}")
@@ -151,7 +151,9 @@ def shown(value: object) -> str:
 
 def _parse(data: str | bytes) -> Any:
     if len(data) > MAX_BYTES:
-        raise UserError(f"This recipe file has {len(data):,} bytes; a recipe is below {MAX_BYTES:,}.")
+        raise UserError(
+            f"This recipe file has more than {MAX_BYTES:,} bytes: give one like the recipe.json of a run."
+        )
     try:
         text = data.decode("utf-8-sig") if isinstance(data, bytes) else data
         return json.loads(text, object_pairs_hook=_no_duplicates, parse_constant=_no_constants)

@@ -200,7 +200,9 @@ def test_text_output_cannot_steer_the_terminal(shapes: Dataset, capsys: pytest.C
     assert run in out and not any(letter in out for letter in "\x1b\x07‮")
 
 
-def test_cells_are_no_formulas(workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_b31_cells_are_no_formulas(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     from engine.export.tables import cell
 
     assert [cell(text) for text in ("=1", "+1", "-1", "@a", "\ta", "\ra", "a=1", "")] == [

@@ -214,7 +214,7 @@ def test_names_in_a_refusal_stay_on_its_line(refusal: Refuse) -> None:
     assert "x<U+000D><U+000A><U+202E>" in refusal(handmade_zip(members(beside)))
 
 
-def test_every_file_of_a_mixed_archive_is_counted_once(added: Add) -> None:
+def test_b08_every_file_of_a_mixed_archive_is_counted_once(added: Add) -> None:
     good = PLAIN["ant/0.png"]
     rest = [
         ("it is encrypted", {"name": b"ant/a.png", "data": good, "flags": 0x801}),
@@ -268,7 +268,7 @@ def test_archives_with_a_few_wrong_bytes_are_read_or_refused(
     assert endings == {"read", "refused"}
 
 
-def test_b7_a_killed_import_reads_as_interrupted_and_leaves_only_its_source(
+def test_b07_a_killed_import_reads_as_interrupted_and_leaves_only_its_source(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPLAB_THREADS", "1")

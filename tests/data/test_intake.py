@@ -132,7 +132,7 @@ def test_exif_orientation_turns_the_image(workspace: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("name", ["../evil.png", "/abs/evil.png", "ant/../../evil.png", "C:\\evil.png"])
-def test_b1_no_name_points_out_of_the_workspace(workspace: Path, tmp_path: Path, name: str) -> None:
+def test_b01_no_name_points_out_of_the_workspace(workspace: Path, tmp_path: Path, name: str) -> None:
     before = {path for path in tmp_path.rglob("*evil*")}
     try:
         dataset = add_dataset(zipped(tmp_path / "set.zip", PLAIN | {name: picture(7)}))
@@ -142,7 +142,7 @@ def test_b1_no_name_points_out_of_the_workspace(workspace: Path, tmp_path: Path,
     assert {path for path in tmp_path.rglob("*evil*")} == before and not Path("/abs").exists()
 
 
-def test_b2_names_on_disk_are_ours(workspace: Path, tmp_path: Path) -> None:
+def test_b02_names_on_disk_are_ours(workspace: Path, tmp_path: Path) -> None:
     odd = "<b>Ä $x$ " + "n" * 150
     dataset = add_dataset(
         zipped(tmp_path / "set.zip", PLAIN | {f"{odd}/{i}.png": picture(50 + i) for i in (1, 2)})
@@ -152,7 +152,7 @@ def test_b2_names_on_disk_are_ours(workspace: Path, tmp_path: Path) -> None:
     assert all(set(path.name) <= allowed and len(path.name) <= 64 for path in workspace.rglob("*"))
 
 
-def test_b3_links_and_devices_in_a_tar_are_never_made(workspace: Path, tmp_path: Path) -> None:
+def test_b03_links_and_devices_in_a_tar_are_never_made(workspace: Path, tmp_path: Path) -> None:
     path = tarred(tmp_path / "set.tar", PLAIN, "w")
     with tarfile.open(path, "a") as archive:
         for name, kind in (
@@ -170,7 +170,7 @@ def test_b3_links_and_devices_in_a_tar_are_never_made(workspace: Path, tmp_path:
         assert found.is_dir() or not os.access(found, os.X_OK) or os.stat(found).st_mode & 0o111 == 0
 
 
-def test_b4_a_bomb_is_refused_on_bytes_read_and_leaves_nothing(
+def test_b04_a_bomb_is_refused_on_bytes_read_and_leaves_nothing(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPLAB_MAX_UNPACKED_BYTES", str(1_000_000))
@@ -183,7 +183,7 @@ def test_b4_a_bomb_is_refused_on_bytes_read_and_leaves_nothing(
     assert sum(path.stat().st_size for path in workspace.rglob("*") if path.is_file()) < 2_000_000
 
 
-def test_b4_too_many_entries_are_refused(
+def test_b04_too_many_entries_are_refused(
     workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("REPLAB_MAX_ENTRIES", "10")
@@ -192,14 +192,14 @@ def test_b4_too_many_entries_are_refused(
     assert left_behind(workspace) == []
 
 
-def test_b5_an_archive_inside_is_not_opened(workspace: Path, tmp_path: Path) -> None:
+def test_b05_an_archive_inside_is_not_opened(workspace: Path, tmp_path: Path) -> None:
     inner = zipped(tmp_path / "inner.zip", members("cat/x.png", "cat/y.png")).read_bytes()
     dataset = add_dataset(zipped(tmp_path / "set.zip", PLAIN | {"ant/inner.zip": inner}))
     assert dataset.classes == ("ant", "zebra") and dataset.n == len(PLAIN)
 
 
 @pytest.mark.parametrize("data", [b"", b"PK\x03\x04 not really", b"hello", b"\x1f\x8b broken"])
-def test_b6_what_is_no_archive_is_one_sentence_and_leaves_nothing(
+def test_b06_what_is_no_archive_is_one_sentence_and_leaves_nothing(
     workspace: Path, tmp_path: Path, data: bytes
 ) -> None:
     path = tmp_path / "set.zip"

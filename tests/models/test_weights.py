@@ -84,7 +84,7 @@ def test_a_file_becomes_an_encoder_with_the_same_features(
         build_encoder(f"file:{weights_id}", 64)
 
 
-def test_weights_of_another_network_are_refused_with_a_few_names(
+def test_b19_weights_of_another_network_are_refused_with_a_few_names(
     workspace: Path, tmp_path: Path, state: dict[str, Tensor]
 ) -> None:
     save_file(state, tmp_path / "w.safetensors")
@@ -112,7 +112,7 @@ class Canary:
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="memory limits are a Unix thing")
-def test_hostile_pickles_end_in_a_sentence_and_run_nothing(
+def test_b17_hostile_pickles_end_in_a_sentence_and_run_nothing(
     workspace: Path, tmp_path: Path, state: dict[str, Tensor]
 ) -> None:
     canary = tmp_path / "canary"
@@ -154,7 +154,7 @@ def test_tensors_that_share_memory_can_not_claim_more_than_the_file_holds(
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
-def test_a_small_file_that_wants_much_memory_only_ends_its_own_process(
+def test_b18_a_small_file_that_wants_much_memory_only_ends_its_own_process(
     workspace: Path, tmp_path: Path
 ) -> None:
     path = tmp_path / "w.pth"

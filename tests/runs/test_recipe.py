@@ -120,7 +120,7 @@ def test_a_hostile_file_is_refused_with_one_sentence(name: str) -> None:
     assert not any(word in sentence.lower() for word in ("traceback", "pydantic", "errno", "validationerror"))
 
 
-def test_a_number_that_is_none_never_passes_a_bound() -> None:
+def test_b20_a_number_that_is_none_never_passes_a_bound() -> None:
     for value in (float("nan"), float("inf")):
         with pytest.raises(UserError, match="learning_rate"):
             make_recipe({**FIELDS, "config": {"learning_rate": value}})
