@@ -9,6 +9,7 @@ import streamlit as st
 from engine.runs.summary import RunSummary
 from pages.components import store
 from pages.components.compare_curves import compare_curves
+from pages.components.run_import import import_part, tell_imported
 from pages.components.run_table import filters, run_table
 from pages.components.run_view import confirm_delete, show_run
 from pages.components.text import md, size_text
@@ -20,18 +21,21 @@ def main() -> None:
     if run is not None:
         show_run(run)
         return
+    tell_imported()
     runs = store.run_store().list()
     if not runs:
         empty()
+        import_part()
         return
     headline(runs)
     shown = filters(runs)
     picked = run_table(shown)
-    if not picked:
+    if picked:
+        actions(picked)
+        compare_curves(picked)
+    else:
         st.caption("Tick runs to compare, open, stop, resume, rename or delete them.")
-        return
-    actions(picked)
-    compare_curves(picked)
+    import_part()
 
 
 def empty() -> None:

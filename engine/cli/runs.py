@@ -1,4 +1,4 @@
-"""`runs`: list, show, watch, stop, resume, rename and remove runs."""
+"""`runs`: list, show, watch, stop, resume, rename, remove and import runs."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from dataclasses import asdict
 
 from engine.cli.output import Commands, command, group, moment, print_fields, print_json, print_table, size
 from engine.cli.watch import follow, progress_text
+from engine.cli.workspace import take_in
 from engine.runs.layout import ACTIVE, DONE, STATES
 from engine.runs.store import RunStore
 
@@ -15,7 +16,7 @@ STOP_SECONDS = 45.0
 
 
 def add(commands: Commands) -> None:
-    runs = group(commands, "runs", "list, show, watch, stop, resume, rename and remove runs")
+    runs = group(commands, "runs", "list, show, watch, stop, resume, rename, remove and import runs")
     parser = command(runs, "list", "list runs, newest first", list_runs)
     parser.add_argument("--state", choices=sorted(STATES), help="only runs in this state")
     for name, help, run in (
@@ -34,6 +35,8 @@ def add(commands: Commands) -> None:
             parser.add_argument("--detach", action="store_true", help="return at once")
         if name == "rename":
             parser.add_argument("name", help="the new name, up to 240 letters")
+    parser = command(runs, "import", "take in a run that another installation packed", take_in)
+    parser.add_argument("file", help="a zip that `export --format zip` wrote")
 
 
 def list_runs(args: argparse.Namespace) -> None:

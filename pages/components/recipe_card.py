@@ -53,10 +53,11 @@ def facts(recipe: Recipe) -> list[tuple[str, str]]:
     few.sort(key=lambda field_name: field_name != "mode")
     rest = [field_name for field_name in recipe.config if field_name not in few]
     told = [
-        (known[key].title if key in known else key, _words(known.get(key), recipe.config[key]))
+        (known[key].title if key in known else key.capitalize(), _words(known.get(key), recipe.config[key]))
         for key in few + rest
     ]
-    size_and_seed = [("Image size", f"{recipe.image_size} px"), ("Seed", str(recipe.seed))]
+    size = "each its own" if recipe.config.get("sizes") == "own" else f"{recipe.image_size} px"
+    size_and_seed = [("Image size", size), ("Seed", str(recipe.seed))]
     return pairs + told[:4] + size_and_seed + told[4:]
 
 

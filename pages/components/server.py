@@ -19,6 +19,7 @@ from pages.components import (
     map_routes,
     map_spaces,
     run_routes,
+    take_routes,
     upload_routes,
 )
 from pages.components.gate import Gate
@@ -35,6 +36,7 @@ def routes() -> list[BaseRoute]:
         *upload_routes.routes(),
         *data_routes.routes(),
         *run_routes.routes(),
+        *take_routes.routes(),
         *code_routes.routes(),
         *bench_routes.routes(),
         *map_routes.routes(),

@@ -63,10 +63,12 @@ def upload(
     extensions: tuple[str, ...] = WEIGHTS,
     title: str = "Drop the file here",
     hint: str | None = None,
+    folders: bool = False,
 ) -> Path | None:
     """Draw the control for one file of any other kind; its path, once, when it has just arrived.
 
-    The caller reads the file and deletes it with `upload_routes.discard_upload(path.name.partition(".")[0])`.
+    With `folders` a folder may come as well, packed into a tar on the way. The caller reads the file and
+    deletes it with `upload_routes.discard_upload(path.name.partition(".")[0])`.
     """
     limit = settings().max_upload_bytes
     kinds = " or ".join(extensions)
@@ -81,6 +83,7 @@ def upload(
         title=title,
         hint=hint or f"{kinds} up to {size_text(limit)}",
         extensions=extensions,
+        folders=folders,
     )
     found = find_upload(str(st.session_state.pop(place, "")))
     return found[0] if found and found[0].name.endswith(extensions) else None

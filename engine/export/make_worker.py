@@ -1,0 +1,97 @@
+"""The process that makes one file: `python -m engine.export.make_worker KEY`."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import os
+import sys
+import threading
+import time
+import traceback
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+from engine import files
+from engine.data.progress import Progress
+from engine.errors import UserError
+from engine.export.making import LOCK, MADE, REQUEST, STATUS, STOP, made_folder
+from engine.export.take import write_run
+from engine.lock import try_lock
+
+EVERY = 0.2  # seconds between two reports, and between two looks for the stop file
+NICENESS = 5  # the pages come first
+
+
+def main(argv: list[str]) -> int:
+    """Make the file and say how it ended, whatever happens."""
+    folder = made_folder(argv[0])
+    lock = try_lock(folder / LOCK, wait=2.0)
+    if lock is None:
+        return 0  # another process has it
+    with contextlib.suppress(AttributeError, OSError):
+        os.nice(NICENESS)
+    request = files.read_json(folder / REQUEST)
+    told = _Teller(folder / STATUS)
+    told.say(state="running", phase="starting")
+    threading.Thread(target=_end_when_asked, args=(folder, told), daemon=True).start()
+    ending = _ending(request, folder / MADE, told)
+    told.end(**ending)
+    return 0 if ending["state"] == "done" else 1
+
+
+class _Teller:
+    """Writes status.json, a few times a second; the first ending that is told is the last word."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.last, self.phase = -EVERY, ""
+        self.guard, self.ended = threading.Lock(), False
+
+    def __call__(self, progress: Progress) -> None:
+        if progress.phase == self.phase and time.monotonic() - self.last < EVERY:
+            return
+        self.say(state="running", **asdict(progress))
+        self.last, self.phase = time.monotonic(), progress.phase
+
+    def say(self, **status: Any) -> None:
+        with self.guard:
+            if not self.ended:
+                files.write_json(self.path, status)
+
+    def end(self, **status: Any) -> None:
+        self.say(**status)
+        self.ended = True
+
+
+def _end_when_asked(folder: Path, told: _Teller) -> None:
+    """Exporters cannot be asked to stop, so the process leaves from wherever it is."""
+    while not (folder / STOP).exists():
+        time.sleep(EVERY)
+    if not told.ended:
+        told.end(state="stopped")
+        for path in folder.glob(".take-*"):
+            path.unlink(missing_ok=True)
+        os._exit(3)
+
+
+def _ending(request: dict[str, Any], path: Path, told: _Teller) -> dict[str, Any]:
+    try:
+        write_run(str(request["run"]), str(request["format"]), path, told)
+        return {"state": "done", "bytes": path.stat().st_size}
+    except UserError as error:
+        return {"state": "failed", "error": str(error)}
+    except MemoryError:
+        return {"state": "failed", "error": "There was not enough memory to make this file."}
+    except Exception as error:
+        traceback.print_exc()
+        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
+        words = "The disk is full" if full else "Something unexpected went wrong (see the file's log)"
+        return {"state": "failed", "error": f"{words}; nothing was kept."}
+
+
+if __name__ == "__main__":
+    code = main(sys.argv[1:])
+    sys.stdout.flush()
+    os._exit(code)  # nothing that a library left running may keep the lock

@@ -1,0 +1,208 @@
+"""Files made in a process of their own, kept in the workspace's cache until what they are made of changes."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from engine import files
+from engine.errors import UserError
+from engine.export.run_formats import refusal, run_format
+from engine.lock import is_locked
+from engine.runs import layout
+from engine.runs.store import RunStore
+from engine.runs.summary import data_name
+from engine.settings import PROJECT_ROOT, settings
+
+VERSION = 1  # of what the writers write
+REQUEST, STATUS, STOP, LOCK, LOG, MADE = "request.json", "status.json", "stop", "lock", "log.txt", "made"
+UNDER_WAY = ("queued", "running")
+GRACE = 20.0  # seconds a new process may take to start
+MOST_AT_ONCE = 3
+MOST_BYTES = 2 * 1024**3  # of all files that are kept
+CUT_OFF = "The file was not finished: start it again."
+# what each file is made of, besides the encoder
+PARTS = (layout.RECIPE, layout.STATUS, layout.NAME, layout.RESULTS, layout.ENCODER, layout.BEST)
+_children: list[subprocess.Popen[bytes]] = []  # kept only to be reaped
+
+
+@dataclass(frozen=True)
+class Making:
+    """How a file is doing.
+
+    Attributes:
+        state: absent, queued, running, done, failed, stopped or interrupted.
+        phase: What is going on.
+        done: Steps done.
+        total: Steps in all, if known.
+        note: More to show.
+        error: One sentence, if it failed or was interrupted.
+        bytes: Its size once it is done.
+    """
+
+    state: str
+    phase: str = ""
+    done: int = 0
+    total: int | None = None
+    note: str = ""
+    error: str | None = None
+    bytes: int = 0
+
+
+def key_of(run_id: str, name: str) -> str:
+    """What the file `name` of a run is called in the cache: a hash of all that it is made of.
+
+    Raises:
+        UserError: There is no such run or format.
+    """
+    run_format(name)
+    store = RunStore()
+    folder = store.folder(run_id)
+    parts = [(part, _stamp(folder / part)) for part in PARTS]
+    question: dict[str, Any] = {"version": VERSION, "run": run_id, "format": name, "parts": parts}
+    if name == "report":
+        question["data"] = data_name(store.get(run_id).dataset)
+        question["maps"] = [run.id for run in store.list() if run.backbone == f"run:{run_id}"]
+    return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:40]
+
+
+def _stamp(path: Path) -> list[int]:
+    try:
+        found = path.stat()
+    except OSError:
+        return []
+    return [found.st_size, found.st_mtime_ns]
+
+
+def made_folder(key: str) -> Path:
+    """Where the file of this key is made and kept."""
+    return files.inside(settings().cache, "exports", files.check_id(key, "export id"))
+
+
+def start(run_id: str, name: str) -> None:
+    """Begin to make the file; harmless while it is being made, and once it is.
+
+    Raises:
+        UserError: The run cannot be taken home so, or too many files are being made.
+    """
+    if why := refusal(run_id, name):
+        raise UserError(why)
+    key = key_of(run_id, name)
+    if _status(key).state in (*UNDER_WAY, "done"):
+        return
+    if sum(_status(other).state in UNDER_WAY for other in _keys()) >= MOST_AT_ONCE:
+        raise UserError(f"{MOST_AT_ONCE} files are being made already: wait until one is ready.")
+    _make_room()
+    folder = made_folder(key)
+    files.remove_tree(folder)
+    try:
+        folder.mkdir(parents=True)
+    except FileExistsError:  # another window was quicker
+        return
+    files.write_json(folder / REQUEST, {"run": run_id, "format": name, "started": time.time()})
+    _spawn(folder)
+
+
+def _spawn(folder: Path) -> None:
+    _children[:] = [child for child in _children if child.poll() is None]
+    detached: dict[str, Any] = {"start_new_session": True}
+    if sys.platform == "win32":
+        detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
+    with open(folder / LOG, "ab") as log:
+        child = subprocess.Popen(
+            [sys.executable, "-m", "engine.export.make_worker", folder.name],
+            cwd=PROJECT_ROOT,
+            env={**os.environ, "REPLAB_WORKSPACE": str(settings().workspace)},
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=subprocess.STDOUT,
+            **detached,
+        )
+    _children.append(child)
+
+
+def making(run_id: str, name: str) -> Making:
+    """How the file is doing, truthfully: one whose process died reads as interrupted.
+
+    Raises:
+        UserError: There is no such run or format.
+    """
+    return _status(key_of(run_id, name))
+
+
+def _status(key: str) -> Making:
+    folder = made_folder(key)
+    request = files.read_json(folder / REQUEST)
+    if not isinstance(request, dict):
+        return Making("absent")
+    status = _read(folder)
+    if status.state in UNDER_WAY and not is_locked(folder / LOCK):
+        status = _read(folder)  # it may have ended between the two looks
+        starting = status.state == "queued" and abs(time.time() - layout.number(request["started"])) < GRACE
+        if status.state in UNDER_WAY and not starting:
+            status = replace(status, state="interrupted", error=CUT_OFF)
+    if status.state == "done" and not (folder / MADE).is_file():
+        return Making("absent")
+    return status
+
+
+def _read(folder: Path) -> Making:
+    known = files.read_json(folder / STATUS, {"state": "queued"})
+    try:
+        return Making(**known)
+    except TypeError:
+        return Making("interrupted", error=CUT_OFF)
+
+
+def made(run_id: str, name: str) -> Path:
+    """The finished file.
+
+    Raises:
+        UserError: It is not made yet, or was made of something that has changed.
+    """
+    key = key_of(run_id, name)
+    if _status(key).state != "done":
+        raise UserError("This file is not made yet: press its button on the run's page first.")
+    path = made_folder(key) / MADE
+    with contextlib.suppress(OSError):
+        os.utime(path)  # the least recently used are the first to go
+    return path
+
+
+def stop(run_id: str, name: str) -> None:
+    """End the making; nothing of the file stays."""
+    folder = made_folder(key_of(run_id, name))
+    if folder.exists():
+        (folder / STOP).touch()
+
+
+def _keys() -> list[str]:
+    try:
+        names = os.listdir(settings().cache / "exports")
+    except OSError:
+        return []
+    return [name for name in names if files.ID_PATTERN.fullmatch(name)]
+
+
+def _make_room() -> None:
+    """Forget the files that were asked for longest ago, until the others fit."""
+    there = []
+    for key in _keys():
+        if _status(key).state not in UNDER_WAY:
+            with contextlib.suppress(OSError):
+                found = (made_folder(key) / MADE).stat()
+                there.append((found.st_mtime, found.st_size, key))
+    total = sum(size for _, size, _ in there)
+    for _, size, key in sorted(there):
+        if total <= MOST_BYTES:
+            return
+        files.remove_tree(made_folder(key))
+        total -= size

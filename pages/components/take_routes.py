@@ -1,0 +1,41 @@
+"""The server's own route for taking a run home: one file, under the name of its run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from starlette.background import BackgroundTask
+from starlette.requests import Request
+from starlette.responses import FileResponse, Response
+from starlette.routing import Route
+
+from engine import files
+from engine.export.making import made
+from engine.export.run_formats import run_format
+from engine.settings import settings
+from pages.components.run_routes import NO_STORE, guarded
+
+
+def routes() -> list[Route]:
+    return [Route("/lab/runs/{run}/take/{name}", guarded(take))]
+
+
+def take(request: Request, run: str) -> Response:
+    """The file as it was made, or, if it takes no time, as it is made now."""
+    name = str(request.path_params["name"])[:40]
+    known = run_format(name)
+    if not known.quick:
+        path, after = made(run, name), None
+    else:
+        path = _written(run, name)
+        after = BackgroundTask(path.unlink, missing_ok=True)
+    return FileResponse(path, 200, NO_STORE, known.media_type, after, known.name(run))
+
+
+def _written(run: str, name: str) -> Path:
+    from engine.export.take import write_run
+
+    path = files.inside(settings().tmp, files.new_id())
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_run(run, name, path)
+    return path
