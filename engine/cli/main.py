@@ -9,11 +9,25 @@ import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
-from engine.cli import data, export, learn, probe, project, registry, runs, vectors, weights
+from engine.cli import (
+    compare,
+    data,
+    export,
+    learn,
+    predict,
+    probe,
+    project,
+    registry,
+    runs,
+    vectors,
+    weights,
+    workspace,
+)
 from engine.cli.output import say
 from engine.errors import UserError
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
+WORDS = 220  # letters of argparse's complaint, which quotes whole what was typed
 
 DESCRIPTION = "Representation Lab: see how networks learn to represent images."
 EPILOG = "Example: python -m engine train classification --data shapes --set epochs=5"
@@ -23,7 +37,8 @@ class Parser(argparse.ArgumentParser):
     """An argument parser that answers a wrong command with one sentence."""
 
     def error(self, message: str) -> NoReturn:
-        say(f"{message[:1].upper()}{message[1:]}; {self.prog} --help shows what there is.")
+        shown = message if len(message) <= WORDS else message[: WORDS - 1] + "…"
+        say(f"{shown[:1].upper()}{shown[1:]}; {self.prog} --help shows what there is.")
         raise SystemExit(BAD_INPUT)
 
 
@@ -31,7 +46,8 @@ def build_parser() -> Parser:
     """All commands with their help."""
     parser = Parser(prog="python -m engine", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
-    for group in (data, registry, weights, vectors, learn, runs, probe, project, export):
+    groups = (data, registry, weights, vectors, learn, runs, probe, compare, project, predict, export)
+    for group in (*groups, workspace):
         group.add(commands)
     return parser
 

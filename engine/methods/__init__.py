@@ -23,7 +23,8 @@ class MethodEntry:
         line: One sentence: what it learns from what.
         config: `module:class` of its config; the module imports no torch.
         method: `module:class` of the method itself; empty where nothing is trained.
-        page: The page that offers it ("transfer", "autoencoders", "self-supervised", "maps").
+        page: The page that offers it ("transfer", "autoencoders", "self-supervised", "maps", "compare",
+            "try").
         needs_labels: Without class labels there is nothing to learn.
         own_network: It builds its own encoder; a recipe names no backbone for it.
         needs_colour: On grey images there is nothing to learn.
@@ -177,6 +178,24 @@ METHODS: dict[str, MethodEntry] = {
         needs_labels=False,
         reads_pixels=True,
         carry_out="engine.evaluation.latent_map:carry_out",
+    ),
+    "comparison": MethodEntry(
+        title="Comparison",
+        line="Measure how well classes can be read from several encoders, beside pixels and random weights.",
+        config="engine.methods.comparison_config:ComparisonConfig",
+        method="",
+        page="compare",
+        needs_labels=True,
+        carry_out="engine.evaluation.comparison:carry_out",
+    ),
+    "depth_probe": MethodEntry(
+        title="Probe by depth",
+        line="Measure how well classes can be read after every block of an encoder, from image to features.",
+        config="engine.methods.depth_probe_config:DepthProbeConfig",
+        method="",
+        page="try",
+        needs_labels=True,
+        carry_out="engine.evaluation.depth_probe:carry_out",
     ),
 }
 TRAINABLE = tuple(name for name, entry in METHODS.items() if entry.method)

@@ -9,7 +9,6 @@ import sys
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 import torch
@@ -32,7 +31,6 @@ from engine.training.step import Batch
 from engine.training.task import is_gray, splits_of, task_of
 
 STARTING = 6.0  # seconds to load the library and write the results
-LONGEST = 4.0  # seconds spent on one timing
 PIXELS_TIMED = 16 * 224 * 224  # pixels in a timed batch
 KEEP = 200
 
@@ -147,7 +145,7 @@ def _measure(method: Method, plan: Plan, batch: int, size: int, device: torch.de
             method.backbone.head_features(plain.views[0])
 
     method.eval()
-    forward_seconds = _seconds(forward) / images
+    forward_seconds = machine.median_seconds(forward) / images
     step = _step_on_features(method, source) if method.reads_features else _step_on_images(method, source)
     method.train()
     optimizer = build_optimizer(method, plan)
@@ -159,7 +157,7 @@ def _measure(method: Method, plan: Plan, batch: int, size: int, device: torch.de
         loss.backward()
         optimizer.step()
 
-    step_seconds = _seconds(train) / images
+    step_seconds = machine.median_seconds(train) / images
     grown = max(0, _memory() - idle) * (1 if method.reads_features else max(1.0, batch / images))
     return {"forward": forward_seconds, "step": step_seconds, "bytes": idle + grown, "images": float(images)}
 
@@ -174,19 +172,6 @@ def _step_on_features(method: Method, source: PixelSource) -> Callable[[], Batch
         features = method.backbone.head_features(plain.views[0]).clone()
     batch = Batch((features,), plain.labels, plain.index)
     return lambda: batch
-
-
-def _seconds(work: Callable[[], Any]) -> float:
-    """Median time of a piece of work after one warm-up, within a few seconds."""
-    work()
-    times: list[float] = []
-    while len(times) < 5 and sum(times) < LONGEST:
-        started = time.perf_counter()
-        work()
-        if torch.cuda.is_available():
-            torch.cuda.synchronize()
-        times.append(time.perf_counter() - started)
-    return float(np.median(times))
 
 
 def _memory() -> int:

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import os
 import platform
+import statistics
+import time
+from collections.abc import Callable
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +17,9 @@ from engine.settings import settings
 
 if TYPE_CHECKING:
     from engine.methods.method import Method
+
+
+LONGEST = 4.0  # seconds spent on one timing
 
 
 def choose_device() -> torch.device:
@@ -70,6 +76,19 @@ def environment(device: torch.device, low_precision: bool) -> dict[str, Any]:
         "torchvision": torchvision.__version__,
         "system": platform.system(),
     }
+
+
+def median_seconds(work: Callable[[], object]) -> float:
+    """Median time of a piece of work after one warm-up, within a few seconds."""
+    work()
+    times: list[float] = []
+    while len(times) < 5 and sum(times) < LONGEST:
+        started = time.perf_counter()
+        work()
+        if torch.cuda.is_available():
+            torch.cuda.synchronize()
+        times.append(time.perf_counter() - started)
+    return statistics.median(times)
 
 
 def name(device: torch.device) -> str:

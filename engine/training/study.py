@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 
 from engine.errors import UserError
+from engine.evaluation.few_labels import few_of
 from engine.evaluation.neighbours import knn_accuracy
 from engine.evaluation.probe import FactorResult, factor_kinds, factor_probes, linear_probe
 from engine.methods.method import Method
@@ -189,13 +190,6 @@ def _labels(
     except UserError as error:
         found["problem"] = str(error)
     return found
-
-
-def few_of(labels: np.ndarray, each: int, seed: int) -> np.ndarray:
-    """Ascending rows of at most `each` images of every class, drawn at random."""
-    random = np.random.default_rng(seed)
-    rows = [random.permutation(np.flatnonzero(labels == label))[:each] for label in np.unique(labels)]
-    return np.sort(np.concatenate(rows))
 
 
 def principal(x: np.ndarray, other: np.ndarray, parts: int) -> tuple[np.ndarray, np.ndarray]:

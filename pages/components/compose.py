@@ -106,6 +106,10 @@ class Composer:
                 self._refuse(size.name, str(error))
         return chosen_size, chosen_seed
 
+    def seed(self) -> int:
+        """The seed, where there is no image size to ask for."""
+        return self._number(SEED, "seed")
+
     def remember_size(self, size: int) -> None:
         """Offer `size` once, whatever backbone is chosen next."""
         self.form.memory["offered_size"] = size

@@ -69,8 +69,13 @@ class Setting:
 
 
 def settings_of(config: type[BaseModel]) -> list[Setting]:
-    """The fields of a config class, in the order in which they are written."""
-    return [_setting(name, info) for name, info in config.model_fields.items()]
+    """The fields of a config class that a form draws, in the order in which they are written."""
+    return [_setting(name, info) for name, info in config.model_fields.items() if _drawn(info)]
+
+
+def _drawn(info: FieldInfo) -> bool:
+    """Whether a form draws the field; what needs more than a widget is asked for by its page."""
+    return not (isinstance(info.json_schema_extra, dict) and info.json_schema_extra.get("form") is False)
 
 
 def _setting(name: str, info: FieldInfo) -> Setting:
@@ -234,7 +239,8 @@ class ConfigForm:
             return {}
         changed = sum(self.memory.get(s.name, s.default) != s.default for s in settings)
         note = f" · {changed} changed" if changed else ""
-        with st.expander(f"{title}{note}", icon=icon):
+        # by its key it stays open when the title changes
+        with st.expander(f"{title}{note}", icon=icon, key=self.key(f"fold.{title}")):
             if title in GROUP_LINES:
                 st.caption(GROUP_LINES[title])
             return self._fields(settings)

@@ -22,6 +22,7 @@ from pages.components.map_strip import strip_part
 from pages.components.map_trust import trust_part
 from pages.components.map_view import selected_rows, view_key
 from pages.components.run_view import ADVICE, run_head
+from pages.components.take_home import take_home
 from pages.components.text import md
 
 Part = Callable[[RunSummary, LatentMap, Dataset], None]
@@ -54,6 +55,8 @@ def show_map(run: str, again: Callable[[str], None] | None = None) -> None:
     draw_panels(run, found, asks=True)
     if found.done:
         _parts(summary, found, dataset)
+    if status.state in store.FINAL:
+        take_home(summary)
 
 
 def _caption(found: LatentMap, dataset: Dataset) -> None:

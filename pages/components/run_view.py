@@ -15,11 +15,13 @@ from engine.settings import PROJECT_ROOT
 from pages.components import store
 from pages.components.backbone import remember_backbone
 from pages.components.code_results import code_results
+from pages.components.compare_source import remember_encoder as remember_compared
 from pages.components.learned_results import learned_results
 from pages.components.live import live_view
 from pages.components.map_source import remember_encoder
 from pages.components.recipe_card import recipe_card
 from pages.components.results import results, suffix
+from pages.components.take_home import take_home
 from pages.components.text import ago, md, size_text
 
 ADVICE = {
@@ -60,6 +62,8 @@ def show_run(run: str, again: Callable[[str], None] | None = None) -> None:
     if found and summary.method in RESULTS:
         st.space("small")
         RESULTS[summary.method](summary)
+    if status.state in store.FINAL:
+        take_home(summary)
 
 
 def _recipe(run: str) -> None:
@@ -104,6 +108,9 @@ def run_head(summary: RunSummary, status: Status, again: Callable[[str], None] |
         if store.run_store().encoder_path(summary.id).is_file() and status.state in store.FINAL:
             _use_as_backbone(summary)
             _see_its_maps(summary)
+            _compare_it(summary)
+        if summary.method == "classification" and status.state == "done":
+            _try_it(summary)
         _menu(summary, status)
         if st.button("New run", icon=":material/add:", type="tertiary"):
             del st.query_params["run"]
@@ -125,6 +132,21 @@ def _see_its_maps(summary: RunSummary) -> None:
     if st.button("See its maps", icon=":material/scatter_plot:", help=tip, key="run.maps"):
         remember_encoder(f"run:{summary.id}")
         st.switch_page(PROJECT_ROOT / store.PAGES["maps"], query_params={"data": summary.dataset})
+
+
+def _compare_it(summary: RunSummary) -> None:
+    """A button that goes to Compare with this run's encoder chosen first."""
+    tip = "Measure what can be read from its features, beside other encoders, raw pixels and random weights."
+    if st.button("Compare it", icon=":material/bar_chart:", help=tip, key="run.compare"):
+        remember_compared(f"run:{summary.id}")
+        st.switch_page(PROJECT_ROOT / store.PAGES["compare"], query_params={"data": summary.dataset})
+
+
+def _try_it(summary: RunSummary) -> None:
+    """A button that goes to Try it with this model chosen."""
+    tip = "Show it a picture of yours: what it says, how sure it may be, and where it looks."
+    if st.button("Try it", icon=":material/photo_camera:", help=tip, key="run.try"):
+        st.switch_page(PROJECT_ROOT / store.PAGES["try"], query_params={"run": summary.id})
 
 
 def _state_actions(summary: RunSummary, status: Status) -> None:

@@ -23,7 +23,11 @@ PAGES = {
         ("autoencoders.py", "Autoencoders", "compress", "auto-encoders"),
         ("self_supervised.py", "Self-supervised", "join_inner", "self-supervised"),
     ],
-    "See": [("latent_maps.py", "Latent maps", "scatter_plot", "maps")],
+    "See": [
+        ("latent_maps.py", "Latent maps", "scatter_plot", "maps"),
+        ("compare.py", "Compare", "bar_chart", "compare-encoders"),
+        ("try_it.py", "Try it", "photo_camera", "try-it"),
+    ],
     "Work": [("runs.py", "Runs", "timeline", "all-runs")],
 }
 

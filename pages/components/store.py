@@ -27,6 +27,8 @@ PAGES = {
     "autoencoders": "pages/autoencoders.py",
     "self-supervised": "pages/self_supervised.py",
     "maps": "pages/latent_maps.py",
+    "compare": "pages/compare.py",
+    "try": "pages/try_it.py",
 }
 RUNS_PAGE = "pages/runs.py"
 

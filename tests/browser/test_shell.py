@@ -22,6 +22,8 @@ PAGES = {
     "auto-encoders": "Autoencoders",
     "self-supervised": "Self-supervised learning",
     "maps": "Latent maps",
+    "compare-encoders": "Compare",
+    "try-it": "Try it",
     "all-runs": "Runs",
 }
 

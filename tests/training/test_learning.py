@@ -14,6 +14,7 @@ import pytest
 import torch
 from sklearn.datasets import load_digits
 
+from engine.evaluation.few_labels import few_of
 from engine.evaluation.probe import linear_probe
 from engine.methods import method_class, parse_config
 from engine.methods.method import Method, Task
@@ -22,7 +23,6 @@ from engine.training.loop import evaluate, fit
 from engine.training.optim import Plan
 from engine.training.probing import Prober, ProbeSplits
 from engine.training.sources import PixelSource
-from engine.training.study import few_of
 from engine.training.task import Split
 
 spec = importlib.util.spec_from_file_location("watching", Path(__file__).with_name("watching.py"))
@@ -96,7 +96,10 @@ class Lesson:
     [
         ("simclr", {"temperature": 0.5, "learning_rate": 0.002}),
         ("moco", {"queue_size": 500, "batch_norm_splits": 1}),
-        ("byol", {"second_solarise": 0.0}),
+        (
+            "byol",
+            {"second_solarise": 0.0, "learning_rate": 0.06, "ema_momentum": 0.98, "predictor_rate": 1.0},
+        ),
     ],
     ids=["simclr", "moco", "byol"],
 )

@@ -9,12 +9,13 @@ import numpy as np
 import pytest
 import torch
 
+from engine.evaluation.few_labels import few_of
 from engine.methods import method_class, parse_config
 from engine.methods.method import Method, Task
 from engine.models.encoder import build_encoder
 from engine.training import study as module
 from engine.training.sources import PixelSource
-from engine.training.study import Spaces, few_of, principal, spaces_of, study, study_splits
+from engine.training.study import Spaces, principal, spaces_of, study, study_splits
 from engine.training.task import Split
 
 SIZE = 16
