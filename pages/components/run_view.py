@@ -91,30 +91,39 @@ def run_head(summary: RunSummary, status: Status, again: Callable[[str], None] |
         status: Where it stands.
         again: Called with the id when the user wants to run it again with changes.
     """
-    with st.container(horizontal=True, vertical_alignment="center", key="run-head"):
-        with st.container(width="stretch"):
-            st.subheader(md(summary.name), anchor=False)
-            started = ago(summary.started or summary.created)
-            st.caption(f"started {started}" if summary.started else f"created {started}")
-        _state_actions(summary, status)
-        if again and status.state in store.FINAL:
-            st.button(
-                "Run again with changes",
-                icon=":material/edit:",
-                on_click=again,
-                args=(summary.id,),
-                key="run.again",
-            )
-        if store.run_store().encoder_path(summary.id).is_file() and status.state in store.FINAL:
-            _use_as_backbone(summary)
-            _see_its_maps(summary)
-            _compare_it(summary)
-        if summary.method == "classification" and status.state == "done":
-            _try_it(summary)
-        _menu(summary, status)
-        if st.button("New run", icon=":material/add:", type="tertiary"):
-            del st.query_params["run"]
-            st.rerun()
+    with st.container(key="run-head"):
+        with st.container(horizontal=True, vertical_alignment="center"):
+            with st.container(width="stretch"):
+                st.subheader(md(summary.name), anchor=False)
+                started = ago(summary.started or summary.created)
+                st.caption(f"started {started}" if summary.started else f"created {started}")
+            _menu(summary, status)
+            if st.button("New run", icon=":material/add:", type="tertiary"):
+                del st.query_params["run"]
+                st.rerun()
+        with st.container(horizontal=True, vertical_alignment="center"):
+            _state_actions(summary, status)
+            _onward(summary, status, again)
+
+
+def _onward(summary: RunSummary, status: Status, again: Callable[[str], None] | None) -> None:
+    """Buttons that take an ended run further."""
+    if status.state not in store.FINAL:
+        return
+    if again:
+        st.button(
+            "Run again with changes",
+            icon=":material/edit:",
+            on_click=again,
+            args=(summary.id,),
+            key="run.again",
+        )
+    if store.run_store().encoder_path(summary.id).is_file():
+        _use_as_backbone(summary)
+        _see_its_maps(summary)
+        _compare_it(summary)
+    if summary.method == "classification" and status.state == "done":
+        _try_it(summary)
 
 
 def _use_as_backbone(summary: RunSummary) -> None:
