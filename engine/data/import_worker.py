@@ -3,44 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
-import time
-import traceback
-from collections.abc import Callable
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from engine import files
+from engine.child import Teller, ending_of
 from engine.data.catalog import CATALOG, build_catalog_set
 from engine.data.dataset import Dataset
 from engine.data.imports import LOCK, REQUEST, STATUS, STOP, import_folder
-from engine.data.progress import Progress, Stop, Stopped
-from engine.errors import UserError
+from engine.data.progress import Progress, Stop
 from engine.lock import try_lock
 from engine.settings import settings
-
-EVERY = 0.25  # seconds between two reports
-
-
-class Teller:
-    """Writes status.json, a few times a second."""
-
-    def __init__(self, path: Path) -> None:
-        self.path = path
-        self.last = -EVERY
-        self.phase = ""
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.phase == self.phase and time.monotonic() - self.last < EVERY:
-            return
-        self.say(state="running", **asdict(progress))
-        self.last, self.phase = time.monotonic(), progress.phase
-
-    def say(self, **status: Any) -> None:
-        files.write_json(self.path, status)
 
 
 def main(argv: list[str]) -> int:
@@ -53,26 +28,10 @@ def main(argv: list[str]) -> int:
         os.nice(5)  # the pages come first
     teller = Teller(folder / STATUS)
     request = files.read_json(folder / REQUEST)
-    ending = _ending(lambda: _build(request, teller, (folder / STOP).exists))
+    ending = ending_of(lambda: {"dataset": _build(request, teller, (folder / STOP).exists).id}, "this import")
     _drop_upload(Path(request["source"]))
     teller.say(**ending)
     return 0 if ending["state"] == "done" else 1
-
-
-def _ending(build: Callable[[], Dataset]) -> dict[str, Any]:
-    try:
-        return {"state": "done", "dataset": build().id}
-    except Stopped:
-        return {"state": "stopped"}
-    except UserError as error:
-        return {"state": "failed", "error": str(error)}
-    except MemoryError:
-        return {"state": "failed", "error": "There was not enough memory for this import; nothing was kept."}
-    except Exception as error:
-        traceback.print_exc()
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        sentence = "The disk is full" if full else "Something unexpected went wrong (see the import's log)"
-        return {"state": "failed", "error": f"{sentence}; nothing was kept."}
 
 
 def _build(request: dict[str, Any], report: Teller, stop: Stop) -> Dataset:

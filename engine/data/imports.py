@@ -4,26 +4,24 @@ from __future__ import annotations
 
 import contextlib
 import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine import files
+from engine.child import start_detached
 from engine.data.catalog import CATALOG, find_catalog_set
 from engine.data.dataset import Dataset, clean_title, list_datasets, open_dataset
 from engine.errors import UserError
 from engine.lock import is_locked
-from engine.settings import PROJECT_ROOT, settings
+from engine.settings import settings
 
-REQUEST, STATUS, STOP, LOCK, LOG = "request.json", "status.json", "stop", "lock", "log.txt"
+REQUEST, STATUS, STOP, LOCK = "request.json", "status.json", "stop", "lock"
 UNDER_WAY = ("queued", "running")
 GRACE = 20.0  # seconds a new import may be without its process: that one is being started
 MOST_AT_ONCE = 4
 INTERRUPTED = "The import was interrupted, and nothing was kept: add it again."
-_children: list[subprocess.Popen[bytes]] = []  # kept only to be reaped
 
 
 @dataclass(frozen=True)
@@ -97,26 +95,8 @@ def start_import(
     folder.mkdir(parents=True)
     request = {"source": text, "source_name": source_name, "started": time.time(), "options": options}
     files.write_json(folder / REQUEST, request)
-    _spawn(folder)
+    start_detached("engine.data.import_worker", folder)
     return import_id
-
-
-def _spawn(folder: Path) -> None:
-    _children[:] = [child for child in _children if child.poll() is None]
-    detached: dict[str, Any] = {"start_new_session": True}
-    if sys.platform == "win32":
-        detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
-    with open(folder / LOG, "ab") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "engine.data.import_worker", folder.name],
-            cwd=PROJECT_ROOT,
-            env={**os.environ, "REPLAB_WORKSPACE": str(settings().workspace)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            **detached,
-        )
-    _children.append(child)
 
 
 def import_folder(import_id: str) -> Path:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import shutil
 import subprocess
-import sys
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, fields
@@ -17,17 +15,16 @@ from typing import Any
 import numpy as np
 
 from engine import files
+from engine.child import start_child
 from engine.data.writer import check_free, disk_full_as_sentence
 from engine.errors import UserError
 from engine.evaluation.new_pictures import Pictures
 from engine.evaluation.new_points import NewPoints, PlacedPanel
 from engine.lock import is_locked
-from engine.settings import PROJECT_ROOT, settings
+from engine.settings import settings
 
-REQUEST, STATUS, STOP, LOCK, LOG, PICTURES, FOUND = (
-    *("request.json", "status.json", "stop", "lock", "log.txt"),
-    *("pictures", "found.npz"),
-)
+REQUEST, STATUS, STOP, LOCK = "request.json", "status.json", "stop", "lock"
+PICTURES, FOUND = "pictures", "found.npz"
 MOST_AT_ONCE = 4
 PATIENCE = 5.0  # seconds between being asked to stop and being ended
 KEPT_SECONDS = 600.0  # one that has ended, before it is forgotten
@@ -123,20 +120,10 @@ def _begin(folder: Path) -> None:
 
         main([folder.name])
         return
-    with open(folder / LOG, "ab") as log:
-        try:
-            _children[folder.name] = subprocess.Popen(
-                [sys.executable, "-m", "engine.evaluation.placing_worker", folder.name],
-                cwd=PROJECT_ROOT,
-                env={**os.environ, "REPLAB_WORKSPACE": str(settings().workspace)},
-                stdin=subprocess.DEVNULL,
-                stdout=log,
-                stderr=subprocess.STDOUT,
-            )
-        except OSError:
-            raise UserError(
-                "The pictures cannot be placed: the computer has no room for a process."
-            ) from None
+    try:
+        _children[folder.name] = start_child("engine.evaluation.placing_worker", folder)
+    except OSError:
+        raise UserError("The pictures cannot be placed: the computer has no room for a process.") from None
 
 
 def placing_folder(placing: str) -> Path:

@@ -5,14 +5,12 @@ from __future__ import annotations
 import contextlib
 import os
 import sys
-import traceback
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from engine import files
-from engine.data.import_worker import Teller
-from engine.data.progress import Stopped
+from engine.child import Teller, ending_of
 from engine.data.source import Entry
 from engine.errors import UserError
 from engine.evaluation.map_result import read_map
@@ -30,7 +28,7 @@ def main(argv: list[str]) -> int:
         return 0  # another process has it
     try:
         teller = Teller(folder / STATUS)
-        ending = _ending(folder, teller)
+        ending = ending_of(lambda: _place(folder, teller), "so many pictures")
         files.remove_tree(folder / PICTURES)  # what was asked is answered
         teller.say(**ending)
         return 0 if ending["state"] == "done" else 1
@@ -38,26 +36,7 @@ def main(argv: list[str]) -> int:
         release(lock)
 
 
-def _ending(folder: Path, teller: Teller) -> dict[str, Any]:
-    try:
-        _place(folder, teller)
-    except Stopped:
-        return {"state": "stopped"}
-    except UserError as error:
-        return {"state": "failed", "error": str(error)}
-    except MemoryError:
-        return {
-            "state": "failed",
-            "error": "There is not enough memory to place so many pictures: drop fewer.",
-        }
-    except Exception:  # noqa: BLE001  the log has it; the page wants a sentence
-        traceback.print_exc()
-        sentence = "Something unexpected went wrong while the pictures were placed: try others, or fewer."
-        return {"state": "failed", "error": sentence}
-    return {"state": "done"}
-
-
-def _place(folder: Path, teller: Teller) -> None:
+def _place(folder: Path, teller: Teller) -> dict[str, Any]:
     request = files.read_json(folder / REQUEST)
     stop = (folder / STOP).exists
     found = read_map(request["run"])
@@ -69,6 +48,7 @@ def _place(folder: Path, teller: Teller) -> None:
     else:
         pictures = read_pictures(_entries(inputs, request["names"]), side, teller, stop)
     keep_found(folder, place_pictures(found, pictures, teller, stop))
+    return {}
 
 
 def _entries(inputs: Path, names: list[str]) -> Iterator[Entry]:

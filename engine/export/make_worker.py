@@ -3,24 +3,19 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import sys
 import threading
 import time
-import traceback
-from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 from engine import files
-from engine.data.progress import Progress
-from engine.errors import UserError
+from engine.child import EVERY, Teller, ending_of
 from engine.export.making import LOCK, MADE, REQUEST, STATUS, STOP, made_folder
 from engine.export.take import write_run
 from engine.lock import try_lock
 
-EVERY = 0.2  # seconds between two reports, and between two looks for the stop file
 NICENESS = 5  # the pages come first
 
 
@@ -36,29 +31,22 @@ def main(argv: list[str]) -> int:
     told = _Teller(folder / STATUS)
     told.say(state="running", phase="starting")
     threading.Thread(target=_end_when_asked, args=(folder, told), daemon=True).start()
-    ending = _ending(request, folder / MADE, told)
+    ending = ending_of(lambda: _make(request, folder / MADE, told), "this file")
     told.end(**ending)
     return 0 if ending["state"] == "done" else 1
 
 
-class _Teller:
-    """Writes status.json, a few times a second; the first ending that is told is the last word."""
+class _Teller(Teller):
+    """The first ending that is told is the last word."""
 
     def __init__(self, path: Path) -> None:
-        self.path = path
-        self.last, self.phase = -EVERY, ""
+        super().__init__(path)
         self.guard, self.ended = threading.Lock(), False
-
-    def __call__(self, progress: Progress) -> None:
-        if progress.phase == self.phase and time.monotonic() - self.last < EVERY:
-            return
-        self.say(state="running", **asdict(progress))
-        self.last, self.phase = time.monotonic(), progress.phase
 
     def say(self, **status: Any) -> None:
         with self.guard:
             if not self.ended:
-                files.write_json(self.path, status)
+                super().say(**status)
 
     def end(self, **status: Any) -> None:
         self.say(**status)
@@ -76,19 +64,9 @@ def _end_when_asked(folder: Path, told: _Teller) -> None:
         os._exit(3)
 
 
-def _ending(request: dict[str, Any], path: Path, told: _Teller) -> dict[str, Any]:
-    try:
-        write_run(str(request["run"]), str(request["format"]), path, told)
-        return {"state": "done", "bytes": path.stat().st_size}
-    except UserError as error:
-        return {"state": "failed", "error": str(error)}
-    except MemoryError:
-        return {"state": "failed", "error": "There was not enough memory to make this file."}
-    except Exception as error:
-        traceback.print_exc()
-        full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        words = "The disk is full" if full else "Something unexpected went wrong (see the file's log)"
-        return {"state": "failed", "error": f"{words}; nothing was kept."}
+def _make(request: dict[str, Any], path: Path, told: _Teller) -> dict[str, Any]:
+    write_run(str(request["run"]), str(request["format"]), path, told)
+    return {"bytes": path.stat().st_size}
 
 
 if __name__ == "__main__":

@@ -6,24 +6,23 @@ import contextlib
 import hashlib
 import json
 import os
-import subprocess
-import sys
 import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from engine import files
+from engine.child import start_detached
 from engine.errors import UserError
 from engine.export.run_formats import refusal, run_format
 from engine.lock import is_locked
 from engine.runs import layout
 from engine.runs.store import RunStore
 from engine.runs.summary import data_name
-from engine.settings import PROJECT_ROOT, settings
+from engine.settings import settings
 
 VERSION = 1  # of what the writers write
-REQUEST, STATUS, STOP, LOCK, LOG, MADE = "request.json", "status.json", "stop", "lock", "log.txt", "made"
+REQUEST, STATUS, STOP, LOCK, MADE = "request.json", "status.json", "stop", "lock", "made"
 UNDER_WAY = ("queued", "running")
 GRACE = 20.0  # seconds a new process may take to start
 MOST_AT_ONCE = 3
@@ -31,7 +30,6 @@ MOST_BYTES = 2 * 1024**3  # of all files that are kept
 CUT_OFF = "The file was not finished: start it again."
 # what each file is made of, besides the encoder
 PARTS = (layout.RECIPE, layout.STATUS, layout.NAME, layout.RESULTS, layout.ENCODER, layout.BEST)
-_children: list[subprocess.Popen[bytes]] = []  # kept only to be reaped
 
 
 @dataclass(frozen=True)
@@ -108,25 +106,7 @@ def start(run_id: str, name: str) -> None:
     except FileExistsError:  # another window was quicker
         return
     files.write_json(folder / REQUEST, {"run": run_id, "format": name, "started": time.time()})
-    _spawn(folder)
-
-
-def _spawn(folder: Path) -> None:
-    _children[:] = [child for child in _children if child.poll() is None]
-    detached: dict[str, Any] = {"start_new_session": True}
-    if sys.platform == "win32":
-        detached = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
-    with open(folder / LOG, "ab") as log:
-        child = subprocess.Popen(
-            [sys.executable, "-m", "engine.export.make_worker", folder.name],
-            cwd=PROJECT_ROOT,
-            env={**os.environ, "REPLAB_WORKSPACE": str(settings().workspace)},
-            stdin=subprocess.DEVNULL,
-            stdout=log,
-            stderr=subprocess.STDOUT,
-            **detached,
-        )
-    _children.append(child)
+    start_detached("engine.export.make_worker", folder)
 
 
 def making(run_id: str, name: str) -> Making:

@@ -16,6 +16,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from engine import child
 from engine.data import imports
 from engine.data.dataset import Dataset, list_datasets
 from engine.data.intake import add_dataset
@@ -277,7 +278,7 @@ def test_b07_a_killed_import_reads_as_interrupted_and_leaves_only_its_source(
     path = tmp_path / "set.zip"
     path.write_bytes(handmade_zip(members({f"{i % 2}/{i}.png": file.getvalue() for i in range(500)})))
     import_id = imports.start_import(path)
-    worker, status = imports._children[-1], imports.import_status(import_id)
+    worker, status = child._detached[-1], imports.import_status(import_id)
     while not re.match("[1-9]", status.note):  # "64 images": so many are written
         assert worker.poll() is None and status.state in imports.UNDER_WAY
         time.sleep(0.02)
