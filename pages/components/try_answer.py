@@ -15,7 +15,7 @@ from pages.components.arrays import heat, picture_url
 from pages.components.forms import initial_index
 from pages.components.text import count_text, md, one_line
 from pages.components.try_charts import reliability_figure, top_figure
-from pages.components.try_models import begun_from_random, head
+from pages.components.try_models import begun_from_random, frozen_random, head
 from pages.components.try_novelty import seen_part
 from pages.components.try_source import SPLITS, Picture, stored_picture
 from pages.components.try_work import Job, follow
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 TOP = 5
 SHOWN_SIDE = 224  # px; smaller pictures are enlarged with hard edges before they are mixed with a map
 GRID = "grid-template-columns:repeat(3,minmax(0,13rem))"
-ALIKE = 0.5  # rank correlation above which a map tells more of the picture than of the training
+ALIKE = 0.5  # rank correlation above which a map tells more of the picture than of the weights
 
 
 @dataclass(frozen=True)
@@ -157,10 +157,10 @@ def _where(run: RunSummary, picture: Picture, look: Look, name: str) -> None:
         st.caption(f":material/info: {md(str(error))}")
         return
     if found is not None:
-        _maps(found, classes[found.target])
+        _maps(found, classes[found.target], learned=not frozen_random(run.id))
 
 
-def _maps(found: Explained, target: str) -> None:
+def _maps(found: Explained, target: str, learned: bool) -> None:
     trained, untrained = overlay(found.image, found.own), overlay(found.image, found.twin)
     pictures = {
         "What it reads": enlarged(found.image),
@@ -176,17 +176,23 @@ def _maps(found: Explained, target: str) -> None:
     words += f"{md(found.own.block)}, stretched over the picture. "
     if found.own.empty:
         words += "Nothing there speaks for it, so the map is empty. "
-    st.caption(words + agreement_words(found.agreement))
+    st.caption(words + agreement_words(found.agreement, learned))
 
 
-def agreement_words(agreement: float | None) -> str:
-    """What the likeness of the two maps means."""
+def agreement_words(agreement: float | None, learned: bool) -> str:
+    """What the likeness of the two maps means.
+
+    Args:
+        agreement: Their rank correlation; None where one of them is empty.
+        learned: The run's backbone has learned something, in this run or before.
+    """
     if agreement is None:
         return "One of the two maps is empty: they cannot be compared."
-    told = f"Rank correlation with the map of random weights: {agreement:.2f}; "
+    told = f"Rank correlation with the map of {'' if learned else 'other '}random weights: {agreement:.2f}; "
     if agreement > ALIKE:
-        return told + "so alike, it tells of the picture's shapes more than of what was learned."
-    return told + "the training has made the map what it is."
+        than = "what was learned" if learned else "any weights"
+        return told + f"so alike, it tells of the picture's shapes more than of {than}."
+    return told + "it differs from the map of these random weights, so it is not the picture's shapes alone."
 
 
 def enlarged(picture: np.ndarray) -> np.ndarray:

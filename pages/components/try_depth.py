@@ -90,10 +90,14 @@ def _watch(run: str, state: str, known: int) -> None:
     """The progress; the page runs again when a block is done."""
 
     def look() -> None:
-        status = store.run_store().status(run)
-        if status.state != state or sum(map(len, rows_of(run).values())) != known:
+        try:
+            status, progress = store.run_store().status(run), store.run_store().progress(run)
+            told = sum(map(len, rows_of(run).values()))
+        except UserError as error:  # deleted meanwhile; no page around a fragment would catch it
+            st.error(md(str(error)), icon=":material/error:")
+            return
+        if status.state != state or told != known:
             st.rerun()
-        progress = store.run_store().progress(run)
         if status.state == "queued":
             place = status.queue_place or 1
             st.progress(0.0, text=f"Waiting for a free place: number {place} in the queue")

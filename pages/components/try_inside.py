@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import streamlit as st
+from PIL import Image
 
 from engine.data.dataset import Dataset
 from engine.errors import UserError
@@ -19,14 +21,30 @@ from pages.components.try_source import Picture, choose_picture, stored_picture
 from pages.components.try_work import Job, follow
 
 if TYPE_CHECKING:
-    from engine.evaluation.inside import Filters, Inside, Layer
+    from engine.evaluation.inside import Filters, Layer, Tap
 
 CHANNELS = 48  # of a layer that are shown
 MOST_FILTERS = 256
 SIDE = 88  # px of an enlarged map
+MOST_SIDE = 96  # px of a larger one that is shrunk
 GRID = "grid-template-columns:repeat(auto-fill,minmax(3.4rem,1fr));gap:.4rem"
 PARTS = {"filters": "Filters", "maps": "Activations", "depth": "By depth"}
 NAME = "try.inside"
+
+
+@dataclass(frozen=True)
+class ShownLayer:
+    """What the page shows of a block.
+
+    Attributes:
+        tap: Where it was read.
+        items: The most active channels for the gallery; none where the block knows no places.
+        numbers: (C,) activations there; empty where it knows places.
+    """
+
+    tap: Tap
+    items: list[dict[str, Any]]
+    numbers: np.ndarray
 
 
 def inside_part(dataset: Dataset) -> None:
@@ -60,7 +78,7 @@ def inside_part(dataset: Dataset) -> None:
 def _look(encoder: str, size: int, seed: int, picture: Picture | None) -> None:
     """The first filters, or what a picture wakes up."""
 
-    def work(job: Job) -> Inside | Filters:
+    def work(job: Job) -> list[ShownLayer] | Filters:
         from engine.evaluation.inside import first_filters, look_inside
         from engine.models.encoder import build_encoder
         from engine.training.machine import choose_device
@@ -69,7 +87,8 @@ def _look(encoder: str, size: int, seed: int, picture: Picture | None) -> None:
         built = build_encoder(encoder, size, seed)
         if picture is None:
             return first_filters(built)
-        return look_inside(built.to(choose_device()), stored_picture(picture, size))
+        found = look_inside(built.to(choose_device()), stored_picture(picture, size))
+        return [shown_layer(layer) for layer in found.layers]
 
     question = ("inside", encoder, size, seed, picture.digest if picture else None)
     try:
@@ -101,9 +120,9 @@ def _filters(found: Filters) -> None:
     )
 
 
-def _activations(found: Inside) -> None:
+def _activations(found: list[ShownLayer]) -> None:
     """The channels of one layer, most active first."""
-    names = [layer.tap.block for layer in found.layers]
+    names = [layer.tap.block for layer in found]
     number = int(
         st.select_slider(
             "Layer", range(len(names)), value=0, format_func=lambda i: names[i],
@@ -111,16 +130,15 @@ def _activations(found: Inside) -> None:
             help="Blocks from the image on the left to the features on the right.",
         )
     )  # fmt: skip
-    layer = found.layers[number]
+    layer = found[number]
     tap = layer.tap
     if tap.places == 1:
         st.markdown(f"##### {md(tap.block, 60)}: {tap.channels:,} numbers, no places")
-        st.bar_chart(layer.maps[:, 0, 0], height=260, x_label="number", y_label="activation")
+        st.bar_chart(layer.numbers, height=260, x_label="number", y_label="activation")
         return
-    shown = layer.order[:CHANNELS]
     grid = f"{tap.height} × {tap.width} places"
-    st.markdown(f"##### {md(tap.block, 60)}: {len(shown)} of {tap.channels:,} channels, {grid}")
-    gallery(channel_items(layer, shown), f"{NAME}.maps")
+    st.markdown(f"##### {md(tap.block, 60)}: {len(layer.items)} of {tap.channels:,} channels, {grid}")
+    gallery(layer.items, f"{NAME}.maps")
     st.caption(
         "Where each channel is active, the most active channels first, with its mean. Black is the least of "
         "those shown, bright the most. Early layers follow edges and colours, late ones the parts of things. "
@@ -128,12 +146,19 @@ def _activations(found: Inside) -> None:
     )
 
 
-def channel_items(layer: Layer, shown: np.ndarray) -> list[dict[str, object]]:
-    """Maps for the gallery, all on one scale of brightness."""
+def shown_layer(layer: Layer) -> ShownLayer:
+    """What the page shows of a block, and nothing of its other channels."""
+    if layer.tap.places == 1:
+        return ShownLayer(layer.tap, [], layer.maps[:, 0, 0])
+    return ShownLayer(layer.tap, channel_items(layer, layer.order[:CHANNELS]), np.empty(0))
+
+
+def channel_items(layer: Layer, shown: np.ndarray) -> list[dict[str, Any]]:
+    """Maps for the gallery, all on one scale of brightness, none larger than `MOST_SIDE`."""
     low, high = float(layer.maps[shown].min()), float(layer.maps[shown].max())
-    items: list[dict[str, object]] = []
+    items: list[dict[str, Any]] = []
     for channel in shown:
-        share = (layer.maps[channel] - low) / max(high - low, 1e-9)
+        share = shrunk((layer.maps[channel] - low) / max(high - low, 1e-9))
         times = max(1, SIDE // max(share.shape))
         picture = heat(np.square(share), 1.0).repeat(times, axis=0).repeat(times, axis=1)
         mean = float(layer.maps[channel].mean())
@@ -149,3 +174,13 @@ def channel_items(layer: Layer, shown: np.ndarray) -> list[dict[str, object]]:
             }
         )
     return items
+
+
+def shrunk(share: np.ndarray) -> np.ndarray:
+    """(H, W) float32 with its longer side at most `MOST_SIDE`, by the mean of neighbouring places."""
+    most = max(share.shape)
+    if most <= MOST_SIDE:
+        return share
+    height, width = (max(1, side * MOST_SIDE // most) for side in share.shape)
+    small = Image.fromarray(share.astype(np.float32)).resize((width, height), Image.Resampling.BOX)
+    return np.asarray(small)

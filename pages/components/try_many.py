@@ -21,7 +21,7 @@ from pages.components.arrays import picture_url
 from pages.components.gallery import MAX_ITEMS, gallery
 from pages.components.text import count_text, md, one_line
 from pages.components.try_models import head
-from pages.components.try_work import Job, follow
+from pages.components.try_work import Job, follow, forget_about
 from pages.components.upload import upload
 from pages.components.upload_routes import ARCHIVES, discard_upload, find_upload
 
@@ -94,7 +94,8 @@ def arrived_folder(run: RunSummary, name: str) -> tuple[Path, str] | None:
 def many_part(run: RunSummary, path: Path, name: str) -> None:
     """What the model says of all pictures of a folder, zip or tar."""
     try:
-        many = follow(("many", run.id, run.finished, path.name), _work(run.id, path), name, long=True)
+        question = ("many", run.id, run.finished, path.name.partition(".")[0])
+        many = follow(question, _work(run.id, path), name, long=True)
     except UserError as error:
         st.error(md(str(error)), icon=":material/error:")
         return
@@ -103,8 +104,11 @@ def many_part(run: RunSummary, path: Path, name: str) -> None:
 
 
 def clear() -> None:
-    """Delete what was uploaded."""
-    discard_upload(str(st.session_state.pop(ARRIVED, "")))
+    """Delete what was uploaded, and what was found in it."""
+    upload = str(st.session_state.pop(ARRIVED, ""))
+    if upload:
+        forget_about(upload)
+        discard_upload(upload)
 
 
 def _work(run: str, path: Path):  # type: ignore[no-untyped-def]
@@ -122,10 +126,11 @@ def _work(run: str, path: Path):  # type: ignore[no-untyped-def]
         except UserError as error:
             found.problem = str(error)
         for batch in batches(run, entries_of(path), seen, found.skip, job.stop):
-            found.lines += lines_of(batch, seen)
-            found.thumbs += [thumb(pixels) for pixels in batch.pixels]
+            room = MOST - len(found.lines)
+            found.lines += lines_of(batch, seen)[:room]
+            found.thumbs += [thumb(pixels) for pixels in batch.pixels[:room]]
             job.tell("pictures done", len(found.lines), 0)
-            if len(found.lines) >= MOST:
+            if len(batch.names) > room:
                 found.more = True
                 break
         found.stopped = job.stop()

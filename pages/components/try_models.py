@@ -95,3 +95,8 @@ def head(run: RunSummary) -> None:
 def begun_from_random(run: str) -> bool:
     """Whether the run's backbone knew nothing when it began."""
     return bool((run_store().results(run) or {}).get("random_weights"))
+
+
+def frozen_random(run: str) -> bool:
+    """Whether the run's backbone knew nothing when it began, and was not trained."""
+    return begun_from_random(run) and run_store().recipe(run).config.get("mode") == "extract"

@@ -118,7 +118,11 @@ def _unlike(run: RunSummary, seen: Seen, distance: float, name: str) -> None:
     caught = f"It would flag **{held.beyond:,} of {held.n:,}** {words} ({held.value:.1%})"
     if held.n < seen.held_out_of:
         caught += f", drawn from {seen.held_out_of:,} with seed 0"
-    other, title = _other_set(run, seen, name)
+    other, title = None, ""
+    try:
+        other, title = _other_set(run, seen, name)
+    except UserError as error:  # no page around a fragment would catch it
+        st.error(md(str(error)), icon=":material/error:")
     if other is not None:
         theirs = share_beyond(other, threshold)
         caught += (

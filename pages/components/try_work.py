@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import dataclasses
 import logging
+import secrets
 import threading
+import time
 from collections import OrderedDict
-from collections.abc import Callable
-from concurrent.futures import Future, ThreadPoolExecutor
+from collections.abc import Callable, Mapping
+from concurrent.futures import CancelledError, Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
+import numpy as np
 import streamlit as st
 
 from engine.data.progress import Stopped
@@ -18,6 +22,9 @@ from pages.components.background import FAILED
 from pages.components.text import md
 
 MAX_KEPT = 48  # answers that are remembered
+MAX_BYTES = 256 * 2**20  # and what they may hold together when a new question is asked
+HEARD = 10.0  # seconds after which a page that asks no more is taken to be gone
+SESSION = "try.session"
 PATIENCE = 0.25  # seconds before a page says "not yet"
 POLL_SECONDS = 0.4
 # what takes a second or two never waits for what takes minutes
@@ -35,8 +42,11 @@ class Job:
         phase: What is going on.
         done: Steps done.
         total: Steps in all; 0 if unknown.
-        stopping: Somebody has pressed Stop.
+        stopping: Nobody wants it any more.
         answer: What it gives.
+        size: Bytes of the answer; 0 while there is none.
+        heard: When each session asked for it last; seconds of a steady clock.
+        left: Sessions that have pressed Stop.
     """
 
     phase: str = "waiting for its turn"
@@ -44,6 +54,9 @@ class Job:
     total: int = 0
     stopping: bool = False
     answer: Future[Any] = field(default_factory=Future)
+    size: int = 0
+    heard: dict[str, float] = field(default_factory=dict)
+    left: set[str] = field(default_factory=set)
 
     def tell(self, phase: str, done: int, total: int) -> None:
         """How far it is; as `engine.evaluation.encoding.Tell`."""
@@ -52,6 +65,15 @@ class Job:
     def stop(self) -> bool:
         """Whether to give up."""
         return self.stopping
+
+    def give_up(self) -> None:
+        """Stop it, or take it out of the queue."""
+        self.stopping = True
+        self.answer.cancel()
+
+    def awaited(self) -> bool:
+        """Whether a page has asked for it just now."""
+        return any(time.monotonic() - then < HEARD for then in self.heard.values())
 
 
 Work = Callable[[Job], Any]
@@ -69,13 +91,17 @@ def follow(key: object, work: Work, name: str, long: bool = False) -> Any:
     Raises:
         UserError: `work` failed; the next question starts it anew.
     """
-    job = _job(key, work, long)
+    session = str(st.session_state.setdefault(SESSION, secrets.token_hex(8)))
+    job = _job(key, work, long, session)
     if not _ended(job):
-        st.fragment(_watch, run_every=POLL_SECONDS)(job, name)
+        if job.stopping or session not in job.left:
+            st.fragment(_watch, run_every=POLL_SECONDS)(job, name, session)
+        else:
+            _stopped(key, name, session)  # others go on waiting
         return None
     try:
         found = job.answer.result()
-    except Stopped:
+    except (Stopped, CancelledError):
         found = None
     except UserError:
         forget(key)
@@ -85,7 +111,7 @@ def follow(key: object, work: Work, name: str, long: bool = False) -> Any:
         logging.getLogger("replab").exception("work of the Try it page")
         raise UserError(FAILED) from None
     if found is None:
-        _stopped(key, name)
+        _stopped(key, name, session)
     return found
 
 
@@ -95,18 +121,59 @@ def forget(key: object) -> None:
         _jobs.pop(key, None)
 
 
-def _job(key: object, work: Work, long: bool) -> Job:
+def forget_about(part: object) -> None:
+    """Give up and forget every question whose key, a tuple, holds `part`."""
+    with _guard:
+        for key in [key for key in _jobs if isinstance(key, tuple) and part in key]:
+            _jobs.pop(key).give_up()
+
+
+def size_of(found: object) -> int:
+    """About how many bytes an answer holds: its arrays and texts, wherever they lie in it."""
+    if isinstance(found, np.ndarray):
+        return found.nbytes
+    if isinstance(found, (str, bytes)):
+        return len(found)
+    if isinstance(found, Mapping):
+        return sum(size_of(one) for one in found.values())
+    if isinstance(found, (list, tuple)):
+        return sum(size_of(one) for one in found)
+    if dataclasses.is_dataclass(found):
+        return sum(size_of(getattr(found, one.name)) for one in dataclasses.fields(found))
+    return 0
+
+
+def _job(key: object, work: Work, long: bool, session: str) -> Job:
+    """The work of a question; begun anew where only others have stopped it."""
     with _guard:
         job = _jobs.get(key)
-        if job is None:
-            job = _jobs[key] = Job()
-            job.answer = (_long if long else _quick).submit(work, job)
-            while len(_jobs) > MAX_KEPT:
-                _, old = _jobs.popitem(last=False)
-                old.stopping = True
-                old.answer.cancel()
+        if job is None or (job.stopping and session not in job.left):
+            job = _jobs[key] = Job(left=set(job.left) if job else set())
+            job.answer = (_long if long else _quick).submit(_measured, work, job)
+            _jobs.move_to_end(key)
+            _shrink()
+        if session not in job.left:
+            job.heard[session] = time.monotonic()
         _jobs.move_to_end(key)
         return job
+
+
+def _measured(work: Work, job: Job) -> Any:
+    found = work(job)
+    job.size = size_of(found)
+    return found
+
+
+def _shrink() -> None:
+    """Drop the oldest past the bounds, never the newest nor what a page waits for."""
+    size = sum(job.size for job in _jobs.values())
+    for key, job in list(_jobs.items())[:-1]:
+        if size <= MAX_BYTES and len(_jobs) <= MAX_KEPT:
+            return
+        if job.answer.done() or not job.awaited():
+            del _jobs[key]
+            size -= job.size
+            job.give_up()
 
 
 def _ended(job: Job) -> bool:
@@ -115,12 +182,16 @@ def _ended(job: Job) -> bool:
         job.answer.exception(timeout=PATIENCE)
     except TimeoutError:
         return False
+    except CancelledError:
+        pass
     return True
 
 
-def _watch(job: Job, name: str) -> None:
-    if job.answer.done():
+def _watch(job: Job, name: str, session: str) -> None:
+    if job.answer.done() or (session in job.left and not job.stopping):
         st.rerun()
+    with _guard:
+        job.heard[session] = time.monotonic()
     share = min(1.0, job.done / job.total) if job.total else 0.0
     count = f": {job.done:,} of {job.total:,}" if job.total else ""
     with st.container(horizontal=True, vertical_alignment="center"):
@@ -131,15 +202,30 @@ def _watch(job: Job, name: str) -> None:
             disabled=job.stopping,
             key=f"{name}.stop",
             on_click=_stop,
-            args=(job,),
+            args=(job, session),
         )
 
 
-def _stop(job: Job) -> None:
-    job.stopping = True
+def _stop(job: Job, session: str) -> None:
+    """Let a session wait no more; the work ends with the last one."""
+    with _guard:
+        job.left.add(session)
+        job.heard.pop(session, None)
+        if not job.awaited():
+            job.give_up()
 
 
-def _stopped(key: object, name: str) -> None:
+def _again(key: object, session: str) -> None:
+    """Join those who still wait, or start the work anew."""
+    with _guard:
+        job = _jobs.get(key)
+        if job is not None and not job.stopping and not job.answer.done():
+            job.left.discard(session)
+        else:
+            _jobs.pop(key, None)
+
+
+def _stopped(key: object, name: str, session: str) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
         st.caption(":material/stop_circle: Stopped.", width="content")
-        st.button("Start again", key=f"{name}.again", on_click=forget, args=(key,), type="tertiary")
+        st.button("Start again", key=f"{name}.again", on_click=_again, args=(key, session), type="tertiary")

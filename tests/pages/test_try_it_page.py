@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
+import re
 import threading
 import time
 import zipfile
@@ -12,20 +14,23 @@ from typing import Any
 
 import numpy as np
 import pytest
+import streamlit as st
 from PIL import Image
 from streamlit.testing.v1 import AppTest
 
 from engine.data.dataset import Dataset, remove_dataset
 from engine.errors import UserError
+from engine.evaluation.inside import Layer, Tap
 from engine.evaluation.novelty import share_beyond, training_images
-from engine.evaluation.trial import read_picture, side_of, try_pictures
+from engine.evaluation.trial import Line, read_picture, side_of, try_pictures
 from engine.runs.executors import InlineExecutor
 from engine.runs.recipe import check_recipe, make_recipe
 from engine.runs.store import RunStore
 from engine.settings import settings
-from pages.components import try_answer, try_many, try_source, try_work
+from pages.components import try_answer, try_inside, try_many, try_novelty, try_source, try_work
 from pages.components.text import JOINER
 from pages.components.try_answer import agreement_words, truth_words
+from pages.components.try_models import frozen_random
 from pages.components.try_work import Job
 from tests.evaluation.tried import tried_run
 from tests.pages.made import HOSTILE, fine, make_dataset, make_unlabelled, open_page, words
@@ -137,6 +142,24 @@ def test_the_threshold_decides_what_is_unlike_anything_seen(dataset: Dataset, ru
     assert "of 16** images of Elsewhere" in words(app) and "16 of 16 images" in words(app)
 
 
+@pytest.mark.parametrize("where", ["opening", "measuring"])
+def test_another_set_that_cannot_be_used_is_one_sentence_beside_the_verdict(
+    dataset: Dataset, run: str, monkeypatch: pytest.MonkeyPatch, where: str
+) -> None:
+    def refused(*given: Any) -> None:
+        raise UserError("This set is damaged.")
+
+    other = make_dataset(("x", "y"), (5, 3, 0), name="Elsewhere")
+    app = open_page(PAGE, data=dataset.id)
+    if where == "opening":
+        monkeypatch.setattr(try_novelty, "open_dataset", refused)
+    else:
+        monkeypatch.setattr("engine.evaluation.novelty.other_distances", refused)
+    app = fine(app.selectbox(key=f"try.a.other.{run}").set_value(other.id).run())
+    assert [error.value for error in app.error] == ["This set is damaged."]
+    assert "It would flag" in words(app), "what is known without that set stays"
+
+
 def test_a_class_can_be_asked_about(dataset: Dataset, run: str) -> None:
     app = open_page(PAGE, data=dataset.id)
     (box,) = [s for s in app.selectbox if s.label == "Class" and "target" in str(s.key)]
@@ -192,8 +215,10 @@ def test_a_zip_becomes_a_table_a_gallery_and_a_file(
     assert list(table["confidence"]) == sorted(table["confidence"], reverse=True)
     far = fine(app.button_group(key="try.many.order").set_value("far").run()).dataframe[0].value
     assert list(far["file"]) == ["a/two.png", "a/one.png"] and far["distance"][1] < 0.01
+    assert any("abcdefghijkmnpqr" in key for key in try_work._jobs if isinstance(key, tuple))
     app = fine(app.button(key="try.many.clear").click().run())
     assert not app.dataframe and not list(settings().uploads.iterdir())
+    assert not any("abcdefghijkmnpqr" in key for key in try_work._jobs if isinstance(key, tuple))
 
 
 def test_the_file_holds_every_probability(dataset: Dataset, run: str, tmp_path: Path) -> None:
@@ -228,6 +253,29 @@ def test_a_folder_can_be_stopped_and_keeps_what_was_done(dataset: Dataset, run: 
     assert many.stopped and 0 < len(many.lines) < 70 and len(many.thumbs) == len(many.lines)
 
 
+@pytest.mark.parametrize(
+    ("most", "given", "more"), [(4, 4, False), (4, 5, True), (3, 4, True), (3, 3, False)]
+)
+def test_a_folder_is_cut_to_the_most_and_more_is_told_only_where_there_is(
+    dataset: Dataset,
+    run: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    most: int,
+    given: int,
+    more: bool,
+) -> None:
+    monkeypatch.setattr(try_many, "MOST", most)
+    monkeypatch.setattr("engine.evaluation.trial.BATCH", 2)
+    path = tmp_path / "abc.zip"
+    with zipfile.ZipFile(path, "w") as archive:
+        for number in range(given):
+            archive.writestr(f"{number}.png", dataset.raw_bytes(number))
+    many = try_many._work(run, path)(Job())
+    assert [line.name for line in many.lines] == [f"{number}.png" for number in range(most)]
+    assert len(many.thumbs) == most and many.more is more
+
+
 def inside(app: AppTest, part: str) -> AppTest:
     return fine(app.button_group(key="try.inside.part").set_value(part).run())
 
@@ -241,6 +289,38 @@ def test_filters_and_activations_of_any_encoder(dataset: Dataset, run: str) -> N
     assert "stage2: 48 of 128 channels, 4 × 4 places" in words(app)
     app = fine(open_page(PAGE, data=dataset.id, run=run).button(key="try.inside").click().run())
     assert "that a run of yours has trained" in words(app) and "nothing has been learned" not in words(app)
+
+
+def test_of_a_block_only_what_is_shown_is_kept_and_large_maps_are_shrunk() -> None:
+    maps = np.zeros((60, 192, 384), np.float32)
+    maps[7, :96, :192] = 1  # a quarter of it, top left
+    tap = Tap("stem", "stem", 60, 192, 384, "first")
+    shown = try_inside.shown_layer(Layer(tap, maps, np.argsort(-maps.mean((1, 2)), kind="stable")))
+    assert len(shown.items) == try_inside.CHANNELS and shown.items[0]["label"] == "channel 7"
+    assert shown.items[0]["value"] == "0.25", "the mean is that of the whole map"
+    assert try_work.size_of(shown) < maps.nbytes / 20
+    drawn = np.asarray(Image.open(io.BytesIO(base64.b64decode(shown.items[0]["images"][0].split(",")[1]))))
+    assert drawn.shape == (48, 96, 3)
+    bright = drawn.sum(2) > 600
+    assert bright[:24, :48].all() and bright.sum() == 24 * 48
+
+
+def test_a_block_without_places_keeps_its_numbers() -> None:
+    numbers = np.arange(5, dtype=np.float32)
+    shown = try_inside.shown_layer(
+        Layer(Tap("head", "head", 5, 1, 1, "vector"), numbers[:, None, None], np.arange(5))
+    )
+    assert shown.items == [] and shown.numbers.tolist() == numbers.tolist()
+
+
+def test_a_shrunk_map_holds_the_mean_of_the_places_that_fall_together() -> None:
+    share = np.random.default_rng(0).random((192, 192), np.float32)
+    small = try_inside.shrunk(share)
+    assert small == pytest.approx(share.reshape(96, 2, 96, 2).mean((1, 3)), abs=1e-6)
+    assert try_inside.shrunk(share[:90, :90]) is not None and try_inside.shrunk(share[:90, :90]).shape == (
+        90,
+        90,
+    )
 
 
 def test_an_image_size_that_an_encoder_cannot_read_is_one_sentence(dataset: Dataset) -> None:
@@ -283,6 +363,20 @@ def test_a_finished_probe_shows_every_block_and_can_be_changed(dataset: Dataset)
     app = fine(app.button(key="run.again").click().run())
     assert app.button_group(key="compose.depth_probe.kind").value == "knn"
     assert "You ran exactly this" in words(app), "the same question finds the run that is there"
+
+
+def test_a_probe_that_is_deleted_while_it_is_watched_is_one_sentence(
+    dataset: Dataset, waiting: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    fields = {"dataset": dataset.id, "method": "depth_probe", "image_size": 32}
+    run = RunStore().create(make_recipe({**fields, "backbone": "random:cnn-small"})).id
+
+    def gone(*given: Any) -> None:
+        raise UserError("There is no such run.")
+
+    monkeypatch.setattr(RunStore, "progress", gone)
+    app = open_page(PAGE, data=dataset.id, run=run)
+    assert "There is no such run." in [error.value for error in app.error]
 
 
 def test_a_probe_that_waits_or_failed_says_so(dataset: Dataset, waiting: None) -> None:
@@ -346,13 +440,101 @@ def test_work_that_fails_is_one_sentence_and_an_unknown_fault_is_not_quoted() ->
     assert "secret" not in str(told.value)
 
 
+def test_a_stop_in_the_queue_takes_the_work_out_at_once() -> None:
+    go, begun = threading.Event(), []
+    before = try_work._job(("test", "before"), lambda job: go.wait(60), True, "a")
+    try:
+        queued = try_work._job(("test", "queued"), begun.append, True, "a")
+        try_work._stop(queued, "a")
+        assert try_work._ended(queued) and not before.answer.done()
+        st.session_state[try_work.SESSION] = "a"
+        assert try_work.follow(("test", "queued"), begun.append, "queued", long=True) is None
+    finally:
+        go.set()
+        st.session_state.pop(try_work.SESSION, None)
+    before.answer.result(60)
+    assert not begun
+
+
+def test_a_stop_ends_the_work_only_for_the_one_who_pressed_it() -> None:
+    def work(job: Job) -> str | None:
+        while not (job.stop() or go.is_set()):
+            time.sleep(0.01)
+        return None if job.stop() else "found"
+
+    go, key = threading.Event(), ("test", "shared")
+    job = try_work._job(key, work, True, "a")
+    assert try_work._job(key, work, True, "b") is job
+    try_work._stop(job, "a")
+    assert try_work._job(key, work, True, "a") is job and not job.stopping
+    try_work._again(key, "a")
+    assert "a" not in job.left, "who starts again joins those who wait"
+    try_work._stop(job, "a")
+    try_work._stop(job, "b")
+    assert job.stopping and try_work._ended(job), "the last one ends it"
+    anew = try_work._job(key, work, True, "c")
+    assert anew is not job, "a third has stopped nothing"
+    go.set()
+    assert anew.answer.result(60) == "found"
+
+
+def test_an_answer_that_was_dropped_while_a_page_waits_is_made_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    go = threading.Event()
+    before = try_work._job(("test", "first"), lambda job: go.wait(60), True, "a")
+    try:
+        waiting = try_work._job(("test", "waiting"), lambda job: "found", True, "a")
+        monkeypatch.setattr(try_work, "MAX_KEPT", 1)
+        try_work._job(("test", "next"), lambda job: 1, False, "b")
+        assert not waiting.stopping and not before.stopping, "pages wait for them"
+        monkeypatch.setattr(try_work, "HEARD", 0.0)
+        try_work._job(("test", "last"), lambda job: 1, False, "b")
+        assert waiting.answer.cancelled()
+    finally:
+        go.set()
+    assert try_work.follow(("test", "waiting"), lambda job: "found", "x", long=True) == "found"
+
+
+def test_answers_are_bounded_by_their_bytes_and_the_newest_stays(monkeypatch: pytest.MonkeyPatch) -> None:
+    def ask(name: str, size: int) -> Job:
+        job = try_work._job(("bytes", name), lambda job: [np.zeros(size, np.uint8)], False, "a")
+        job.answer.result(60)
+        return job
+
+    monkeypatch.setattr(try_work, "MAX_BYTES", 1000)
+    try_work.forget_about("bytes")
+    ask("one", 400)
+    ask("two", 500)
+    ask("one", 400)
+    ask("three", 900)
+    assert ("bytes", "two") in try_work._jobs, "900 fit"
+    ask("four", 1)
+    assert {key[1] for key in try_work._jobs if key[0] == "bytes"} == {"three", "four"}  # type: ignore[index]
+    try_work.forget_about("four")
+    assert ("bytes", "four") not in try_work._jobs and ("bytes", "three") in try_work._jobs
+
+
+def test_the_size_of_an_answer_counts_what_lies_deep_in_it() -> None:
+    many = try_many.Many(("ab", "c"), calibration=None, thumbs=["x" * 100])  # type: ignore[arg-type]
+    many.lines = [Line("name", "ab", 0.5, 0.5, np.zeros(4))]
+    assert try_work.size_of(many) == 3 + 100 + 4 + 2 + 32
+    assert try_work.size_of({"a": (b"12", np.zeros((2, 3), np.float32)), "b": None}) == 26
+
+
 def test_words_for_what_is_known() -> None:
     assert "right" in truth_words("a", "a", ("a", "b"))
     assert "its class is a" in truth_words("a", "b", ("a", "b"))
     assert "none that this model knows" in truth_words("c", "b", ("a", "b"))
-    assert "more than of what was learned" in agreement_words(0.9)
-    assert "the training has made" in agreement_words(0.1)
-    assert "cannot be compared" in agreement_words(None)
+    assert "more than of what was learned" in agreement_words(0.9, True)
+    assert "differs from the map of these random weights" in agreement_words(0.1, True)
+    assert "cannot be compared" in agreement_words(None, True)
+    for agreement in (0.9, 0.1, None):
+        assert not {"learned", "training"} & set(re.findall("[a-z]+", agreement_words(agreement, False)))
+    assert "training" not in agreement_words(0.1, True), "one map alone does not tell where it comes from"
+
+
+def test_only_a_random_backbone_that_was_not_trained_is_told_so(dataset: Dataset, run: str) -> None:
+    assert not frozen_random(run)
+    assert frozen_random(tried_run(dataset, mode="extract"))
 
 
 def test_a_map_is_laid_over_the_picture_brightest_where_it_is_strongest() -> None:
