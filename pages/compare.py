@@ -5,7 +5,9 @@ from __future__ import annotations
 import streamlit as st
 
 from engine.data.dataset import Dataset
+from engine.errors import UserError
 from engine.evaluation.at_hand import at_hand
+from engine.evaluation.comparison_parts import all_parts
 from engine.methods.comparison_config import MOST_ENCODERS, QUICK
 from engine.models.codes import usual_side
 from engine.runs.recipe import Recipe
@@ -55,6 +57,12 @@ def labelled() -> Dataset | None:
             icon=":material/label_off:",
         )
         return None
+    if dataset is not None:
+        try:
+            all_parts(dataset, "test")
+        except UserError as error:
+            st.info(md(str(error), 400), icon=":material/label_off:")
+            return None
     return dataset
 
 
@@ -84,22 +92,24 @@ def quick(dataset: Dataset) -> None:
     """Every encoder at hand, each embedded once and probed on a sample."""
     words = at_hand(store.run_store())
     names = list(words)[:MOST_ENCODERS]
-    composer = Composer(METHOD)
     if not names:
         st.info(
             "No weights are at hand: finish a run, add a weights file or download pretrained ones on "
             "Transfer learning.",
             icon=":material/inventory_2:",
         )
+        recent_runs("compare")
+        return
     st.caption(
         f"{len(names)} of {count_text(len(words), 'encoder')} at hand: pretrained backbones, weights of "
         f"yours and what finished runs learned. Each is embedded once, on {QUICK['images']:,} training and "
         f"{QUICK['asked']:,} judging images at most, and read by a linear probe, before anybody trains."
     )
+    composer = Composer(METHOD)
     left, right = st.columns([1, 1.6], gap="large")
     with left, st.container(border=True, key="recipe-form"):
         seed = composer.seed()
-        st.text("\n".join(words[name] for name in names) or "raw pixels and random weights")
+        st.text("\n".join(words[name] for name in names))
     with right:
         values = {**QUICK, "encoders": ",".join(names)}
         start(dataset, composer, values, usual_side(dataset.sizes), seed, "Find the best backbone")

@@ -12,8 +12,9 @@ from dataclasses import dataclass, field
 
 Interval = tuple[float, float]
 Number = int | None  # labels a class; None for all of them
-FLOORS = "raw pixels and random weights"
-OVERLAP = "at every number of labels the intervals overlap with those of raw pixels or random weights"
+FLOORS = {"pixels": "raw pixels", "random": "random weights"}
+NO_FLOOR = "No advice: neither raw pixels nor random weights could be measured, so nothing can be told."
+OVERLAP = "at every number of labels the intervals overlap with those of"
 NOUNS = {
     "self-supervised": "Self-supervised learning",
     "autoencoder": "An autoencoder",
@@ -47,7 +48,7 @@ class Contender:
         low: Lower end of its interval.
         high: Upper end.
         milliseconds: Of an image; None where nothing is computed.
-        floor: It is raw pixels or random weights.
+        kind: What made its weights; a name of FLOORS, or anything else.
     """
 
     title: str
@@ -55,7 +56,12 @@ class Contender:
     low: float
     high: float
     milliseconds: float | None = None
-    floor: bool = False
+    kind: str = ""
+
+    @property
+    def floor(self) -> bool:
+        """Whether it is raw pixels or random weights."""
+        return self.kind in FLOORS
 
 
 def few_label_advice(curves: Sequence[Curve], floors: Sequence[Curve]) -> str:
@@ -63,11 +69,16 @@ def few_label_advice(curves: Sequence[Curve], floors: Sequence[Curve]) -> str:
 
     Args:
         curves: Encoders that learned something, and from no judging image.
-        floors: Raw pixels and random weights.
+        floors: Raw pixels and random weights, those of them that were measured; only these are named.
     """
-    numbers = _shared(floors)
-    if not curves or not numbers:
-        return f"No advice: no encoder that learned beforehand could be measured beside {FLOORS}."
+    floors = [floor for floor in floors if floor.intervals]
+    if not floors:
+        return NO_FLOOR
+    numbers, kinds = _shared(floors), [floor.kind for floor in floors]
+    curves = [curve for curve in curves if any(n in curve.intervals for n in numbers)]
+    if not curves:
+        beside = _floors(kinds, "and")
+        return f"No advice: no encoder that learned beforehand could be measured beside {beside}."
     ceiling = {number: max(floor.intervals[number][1] for floor in floors) for number in numbers}
     clear = {
         curve.title: [n for n in numbers if n in curve.intervals and curve.intervals[n][0] > ceiling[n]]
@@ -78,11 +89,17 @@ def few_label_advice(curves: Sequence[Curve], floors: Sequence[Curve]) -> str:
     if where:
         asked = [n for n in numbers if n in best.intervals]
         noun = NOUNS.get(best.kind, "An encoder that was made elsewhere")
-        return f"{noun} pays here {_range(where, asked)}: {best.title} is above {FLOORS} there."
+        above = _floors(kinds, "and")
+        return f"{noun} pays here {_range(where, asked)}: {best.title} is above {above} there."
     better = _better_floor(curves, floors, numbers)
     if better:
         return f"Learning beforehand does not pay here: {better}."
-    return f"No advice: {OVERLAP}."
+    return f"No advice: {OVERLAP} {_floors(kinds, 'or')}."
+
+
+def _floors(kinds: Sequence[str], joint: str) -> str:
+    """The floors of these kinds by name, each once."""
+    return f" {joint} ".join(name for kind, name in FLOORS.items() if kind in kinds)
 
 
 def _shared(curves: Sequence[Curve]) -> list[Number]:
@@ -142,8 +159,11 @@ def _better_floor(curves: Sequence[Curve], floors: Sequence[Curve], numbers: Seq
 def backbone_advice(contenders: Sequence[Contender]) -> str:
     """Which encoder to build on: the one that stands alone, or the quickest of those not told apart."""
     candidates = [one for one in contenders if not one.floor]
+    floors = _floors([one.kind for one in contenders], "and")
+    if not floors:
+        return NO_FLOOR
     if not candidates:
-        return "No advice: no backbone could be measured, only raw pixels and random weights."
+        return f"No advice: no backbone could be measured, only {floors}."
     best = max(candidates, key=lambda one: one.accuracy)
     level = [one for one in contenders if one is not best and one.high >= best.low]
     floor = max((one for one in level if one.floor), key=lambda one: one.low, default=None)
@@ -152,7 +172,7 @@ def backbone_advice(contenders: Sequence[Contender]) -> str:
     if floor is not None:
         return f"No advice: the best of them, {best.title}, is not told apart from {_small(floor.title)}."
     if not level:
-        alone = "is above raw pixels and random weights" if len(candidates) == 1 else "is above all others"
+        alone = f"is above {floors}" if len(candidates) == 1 else "is above all others"
         return f"Take {best.title}: it {alone}, with {best.accuracy:.1%} of the judging images right."
     group = sorted([best, *level], key=lambda one: -one.accuracy)
     timed = [one for one in group if one.milliseconds is not None]

@@ -25,7 +25,7 @@ from engine.evaluation.structure import structure
 from engine.fields import checked
 from engine.methods.comparison_config import ComparisonConfig
 from engine.models.encoder import PIXELS, build_encoder
-from engine.runs.outcome import OUT_OF_MEMORY
+from engine.runs.outcome import NO_SPACE, OUT_OF_MEMORY
 from engine.runs.reading import read_rows
 from engine.runs.recipe import Recipe
 from engine.runs.writer import RunWriter, Stopped
@@ -68,7 +68,8 @@ class _Comparing:
 
     def run(self) -> dict[str, Any]:
         self.writer.metric({"kind": "start", "epoch": 0, "attempt": self.writer.attempt, "time": time.time()})
-        subjects = subjects_of(self.config, self.dataset, self.recipe.image_size)
+        images = len(self.parts.train) + len(self.parts.asked)
+        subjects = subjects_of(self.config, self.dataset, self.recipe.image_size, images)
         self.supervised = fine_tuned(self.dataset, self.parts.split)
         device = machine.choose_device()
         machine.prepare(device)
@@ -120,16 +121,25 @@ class _Comparing:
             raise Stopped
 
     def _row(self, subject: Subject) -> dict[str, Any]:
-        """One encoder measured, or the sentence that says why it could not be."""
+        """One encoder measured, or the sentence that says why it could not be.
+
+        Raises:
+            Stopped: It was asked to stop.
+            OSError: The disk is full, which is every encoder's trouble.
+        """
         started = time.monotonic()
         row: dict[str, Any] = {"kind": "encoder", "encoder": subject.encoder, "title": subject.title}
         try:
             return row | self._measured(subject) | {"error": None, "seconds": time.monotonic() - started}
+        except (Stopped, WorkStopped):
+            raise
         except UserError as error:
             sentence = str(error)
         except MemoryError:
             sentence = NO_MEMORY
-        except RuntimeError as error:  # torch's; one encoder's trouble is not the others'
+        except Exception as error:  # torch's, scikit-learn's; one encoder's trouble is not the others'
+            if isinstance(error, OSError) and error.errno in NO_SPACE:
+                raise
             self.writer.log(traceback.format_exc())
             full = any(words in str(error).lower() for words in OUT_OF_MEMORY)
             sentence = NO_MEMORY if full else UNEXPECTED
@@ -139,6 +149,8 @@ class _Comparing:
         train_x, asked_x = self._features(subject)
         config, asked = self.config, self.parts.asked
         found: dict[str, Any] = {"image_size": subject.side, "width": train_x.shape[1], **self._cost(subject)}
+        if subject.wanted > subject.side:
+            found["wanted_size"] = subject.wanted
         own = of_encoder(self.supervised, subject.encoder)
         known = taught(subject.encoder, self.dataset, asked)
         found |= {"fine_tuned": None if own is None else asdict(own), "taught": asdict(known)}

@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from engine.errors import UserError
-from engine.evaluation.advice import Contender, Curve, Number, backbone_advice, few_label_advice
+from engine.evaluation.advice import FLOORS, Contender, Curve, Number, backbone_advice, few_label_advice
 from engine.fields import checked
 from engine.methods.comparison_config import ComparisonConfig
 from engine.runs.layout import number
@@ -14,8 +14,12 @@ from engine.runs.reading import read_rows
 from engine.runs.recipe import Recipe
 from engine.runs.store import RunStore
 
-FLOORS = ("pixels", "random")
 SPLIT_WORDS = {"test": "test", "val": "validation"}
+MOST_SEEN = 0.01  # share of judging images that an encoder may have met and still be advised
+ALL_MET = (
+    f"No advice: every measured encoder that learned beforehand has met more than {MOST_SEEN:.0%} of the "
+    "judging images, so its figures are no test."
+)
 
 
 @dataclass(frozen=True)
@@ -54,8 +58,13 @@ class EncoderRow:
         return self.kind not in FLOORS
 
     def figure(self, name: str) -> dict[str, Any] | None:
-        """The figures of "linear", "knn", "fine_tuned" or "structure", where they were measured."""
+        """The figures of "linear", "knn", "fine_tuned" or "structure", where they were measured.
+
+        Those of "linear" are also the few-label curve's, whose last point is the same probe with all labels.
+        """
         found = self.row.get(name)
+        if name == "linear" and not isinstance(found, dict):
+            found = next((_as_figure(point) for point in self.few if point.get("labels") is None), None)
         return found if isinstance(found, dict) else None
 
     @property
@@ -80,6 +89,10 @@ class EncoderRow:
         """Judging images that it learned from."""
         return int(number((self.figure("taught") or {}).get("seen")))
 
+    def met_many(self, n: int) -> bool:
+        """Whether it learned from more of the n judging images than its figures can bear."""
+        return self.seen > MOST_SEEN * n
+
     @property
     def knows_labels(self) -> bool:
         """Whether it has learned from all labels of this set, so that few of them are none of its merit."""
@@ -89,9 +102,10 @@ class EncoderRow:
         """What a reader should know before believing its figures, for n judging images."""
         told, taught = [], self.figure("taught") or {}
         if self.seen:
-            told.append(
-                f"It learned from {self.seen:,} of the {n:,} judging images: its figures are no test."
-            )
+            met = f"It learned from {self.seen:,} of the {n:,} judging images"
+            share = f" ({100 * self.seen / n:.3g} %)" if n else ""
+            bars = ": its figures are no test." if self.met_many(n) else ", too few to keep it out of advice."
+            told.append(f"{met}{share}{bars}")
         if taught.get("labels"):
             told.append(
                 "It learned from this set's training images and all their labels, whatever a probe gets."
@@ -100,6 +114,9 @@ class EncoderRow:
             told.append("It learned from this set's training images, without their labels.")
         if taught.get("unknown"):
             told.append("A set that it learned from is gone, so nobody can tell whether it met these images.")
+        if wanted := int(number(self.row.get("wanted_size"))):
+            side = self.image_size
+            told.append(f"It reads the images at {side} px: at {wanted} px so many do not fit in memory.")
         return told
 
 
@@ -109,7 +126,8 @@ class Comparison:
 
     Attributes:
         recipe: What was asked for.
-        setup: Which images took part, chance, notes, the ceiling, the machine.
+        setup: Which images took part, the commonest class's share of the judging ones as "chance", notes, the
+            ceiling, the machine.
         rows: The encoders named, then the floors.
     """
 
@@ -141,25 +159,43 @@ class Comparison:
     def advice(self) -> str:
         """At how many labels learning beforehand pays.
 
-        Encoders that met judging images are left out; those that learned from this set's labels have used all
-        of them, so only their figure with all labels counts.
+        Encoders that met more than 1 % of the judging images are left out; those that learned from this set's
+        labels have used all of them, so only their figure with all labels counts.
         """
-        fair = [row for row in self.measured if not row.seen]
-        learned = [_curve(row) for row in fair if row.learned]
+        if self._all_met:
+            return ALL_MET
+        learned = [_curve(row) for row in self._fair if row.learned]
         return few_label_advice(learned, [_curve(row) for row in self.measured if row.floor])
 
     def best(self) -> str:
         """Which encoder to build on."""
-        found = [(row, row.figure("linear") or row.figure("knn")) for row in self.measured if not row.seen]
+        if self._all_met:
+            return ALL_MET
+        found = [(row, row.figure("linear") or row.figure("knn")) for row in self._fair]
         return backbone_advice(
             [
-                Contender(
-                    row.title, told["accuracy"], told["low"], told["high"], row.milliseconds, not row.learned
-                )
+                Contender(row.title, told["accuracy"], told["low"], told["high"], row.milliseconds, row.kind)
                 for row, told in found
                 if told
             ]
         )
+
+    @property
+    def _fair(self) -> list[EncoderRow]:
+        """Measured rows whose figures are a test."""
+        return [row for row in self.measured if not row.met_many(self.n)]
+
+    @property
+    def _all_met(self) -> bool:
+        """Whether encoders that learned were measured, and all of them met too many judging images."""
+        return any(row.learned for row in self.measured) and not any(row.learned for row in self._fair)
+
+
+def _as_figure(point: dict[str, Any]) -> dict[str, Any]:
+    """The point of a few-label curve that has all labels, as the figures of a linear probe."""
+    shares = {"accuracy": "mean", "low": "low", "high": "high"}
+    counts = {name: int(number(point.get(name))) for name in ("n", "train_n")}
+    return {**{name: number(point.get(key)) for name, key in shares.items()}, **counts}
 
 
 def _curve(row: EncoderRow) -> Curve:

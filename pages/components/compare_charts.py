@@ -32,7 +32,7 @@ def bars_figure(found: Comparison, title: str) -> go.Figure:
         )  # fmt: skip
     chance = found.setup.get("chance")
     if isinstance(chance, (int, float)):
-        _line(figure, chance, f"chance {chance:.0%}", "bottom")
+        _line(figure, chance, f"always the commonest class {chance:.0%}", "bottom")
     if found.ceiling:
         _line(figure, found.ceiling["accuracy"], f"supervised {found.ceiling['accuracy']:.1%}", "top")
     figure.update_xaxes(tickformat=".0%", range=[0, 1.01], zeroline=False)

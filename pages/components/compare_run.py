@@ -139,7 +139,7 @@ def accuracy_part(summary: RunSummary, found: Comparison) -> None:
     st.caption(words)
     for row in found.measured:
         for note in row.notes(found.n):
-            colour = "orange" if row.seen else "gray"
+            colour = "orange" if row.met_many(found.n) else "gray"
             st.caption(f":{colour}[:material/info: **{md(row.title)}** {md(note, 400)}]")
 
 

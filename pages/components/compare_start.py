@@ -7,6 +7,7 @@ from typing import Any
 import streamlit as st
 
 from engine.data.dataset import Dataset
+from engine.evaluation.comparison_parts import all_parts
 from engine.evaluation.comparison_result import SPLIT_WORDS
 from pages.components.compose import Composer, start_button
 from pages.components.text import count_text, md
@@ -31,24 +32,21 @@ def start(
     """The recipe as one line, and the button.
 
     Args:
-        dataset: Whose classes are read.
+        dataset: Whose classes are read; it has labelled images that teach and that judge.
         composer: The form.
         values: Of the settings, the encoders among them.
         size: The side of the images, where all encoders share one.
         seed: Of everything random.
         words: On the button.
     """
-    asked = str(values.get("split", "test"))
-    found = {split: dataset.indices(split) for split in (asked, "val" if asked == "test" else "test")}
-    split = asked if len(found[asked]) else next(name for name in found if name != asked)
-    rows = found[split]
-    judging = min(len(rows), int(values.get("asked") or 0))
+    whole = all_parts(dataset, str(values.get("split", "test")))
+    judging = min(whole.of_asked, int(values.get("asked") or 0))
     names = [name for name in str(values["encoders"]).split(",") if name]
     encoders = count_text(len(names), "encoder")
     with st.container(border=True, key="start"):
         st.markdown(
             f"**{encoders}**, raw pixels and random weights on **{md(dataset.name)}**, judged by "
-            f"{judging:,} of {count_text(len(rows), f'{SPLIT_WORDS[split]} image')}"
+            f"{judging:,} of {count_text(whole.of_asked, f'{SPLIT_WORDS[whole.split]} image')}"
         )
         if not names:
             st.caption(":red[:material/error: Choose at least one encoder.]")

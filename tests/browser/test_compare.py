@@ -48,6 +48,10 @@ def test_encoders_are_chosen_measured_and_found_again(server: Any, page: Any) ->
     page.open(f"{server.url}/compare-encoders?data=digits")
     browser = page.page
     field = browser.get_by_test_id("stMultiSelect")
+    field.wait_for(timeout=60_000)
+    if field.get_by_label("Clear all").count():  # runs of other tests are offered first
+        field.get_by_label("Clear all").click()
+        page.ready()
     field.get_by_role("combobox").fill("Compact CNN, random")
     browser.get_by_role("option", name="Compact CNN, random weights", exact=True).click()
     browser.get_by_text("1 encoder", exact=True).wait_for(timeout=60_000)

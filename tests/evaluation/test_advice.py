@@ -6,7 +6,15 @@ import itertools
 
 import pytest
 
-from engine.evaluation.advice import Contender, Curve, Interval, Number, backbone_advice, few_label_advice
+from engine.evaluation.advice import (
+    NO_FLOOR,
+    Contender,
+    Curve,
+    Interval,
+    Number,
+    backbone_advice,
+    few_label_advice,
+)
 
 NUMBERS: tuple[Number, ...] = (1, 5, 10, None)
 FLAT = Curve("Raw pixels", "pixels", {number: (0.2, 0.3) for number in NUMBERS})
@@ -90,24 +98,41 @@ def test_only_numbers_that_every_floor_has_count() -> None:
     assert told.startswith("A pretrained backbone pays here with all labels:")
 
 
-@pytest.mark.parametrize("floors", [[], FLOORS])
-def test_without_anything_to_hold_against_there_is_no_advice(floors: list[Curve]) -> None:
-    curves = [curve("xxxx")] if not floors else []
-    assert few_label_advice(curves, floors).startswith("No advice: no encoder that learned beforehand")
+def test_without_anything_to_hold_against_there_is_no_advice() -> None:
+    told = "No advice: no encoder that learned beforehand could be measured beside"
+    assert few_label_advice([], FLOORS) == f"{told} raw pixels and random weights."
+    assert few_label_advice([], [RANDOM]) == f"{told} random weights."
+    assert few_label_advice([curve("xxxx")], []) == NO_FLOOR
+    assert few_label_advice([curve("xxxx")], [Curve("Raw pixels", "pixels")]) == NO_FLOOR, "it has no figures"
 
 
-def contender(title: str, middle: float, ms: float | None = 1.0, floor: bool = False) -> Contender:
-    return Contender(title, middle, middle - 0.02, middle + 0.02, ms, floor)
+@pytest.mark.parametrize(("floor", "name"), [(FLAT, "raw pixels"), (RANDOM, "random weights")])
+def test_only_floors_that_were_measured_are_named(floor: Curve, name: str) -> None:
+    assert few_label_advice([curve("xxxx")], [floor]).endswith(f" SimCLR is above {name} there.")
+    level = Curve("X", "pretrained", {number: (0.0, 1.0) for number in NUMBERS})
+    assert few_label_advice([level], [floor]).endswith(f" overlap with those of {name}.")
 
 
-PIXELS = contender("Raw pixels", 0.4, None, floor=True)
+def contender(title: str, middle: float, ms: float | None = 1.0, kind: str = "pretrained") -> Contender:
+    return Contender(title, middle, middle - 0.02, middle + 0.02, ms, kind)
+
+
+PIXELS = contender("Raw pixels", 0.4, None, "pixels")
+NOISE = contender("Compact CNN, random weights", 0.3, 1.0, "random")
 
 
 def test_one_that_stands_alone_is_taken() -> None:
     told = backbone_advice([contender("A", 0.8), contender("B", 0.7), PIXELS])
     assert told == "Take A: it is above all others, with 80.0% of the judging images right."
-    alone = backbone_advice([contender("A", 0.8), PIXELS])
-    assert "it is above raw pixels and random weights" in alone
+    alone = backbone_advice([contender("A", 0.8), PIXELS, NOISE])
+    assert "it is above raw pixels and random weights, with" in alone
+
+
+def test_a_backbone_is_above_no_floor_that_was_not_measured() -> None:
+    assert "it is above raw pixels, with" in backbone_advice([contender("A", 0.8), PIXELS])
+    assert "it is above random weights, with" in backbone_advice([contender("A", 0.8), NOISE])
+    assert backbone_advice([contender("A", 0.8), contender("B", 0.6)]) == NO_FLOOR
+    assert backbone_advice([NOISE]) == "No advice: no backbone could be measured, only random weights."
 
 
 def test_of_those_not_told_apart_the_quickest_is_taken() -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, cast
 
 import numpy as np
 import pytest
@@ -10,6 +11,7 @@ import pytest
 from engine.data.dataset import Dataset, open_dataset
 from engine.data.writer import DatasetWriter
 from engine.evaluation.ancestry import ancestors, kind_of, taught
+from engine.evaluation.comparison_result import ALL_MET, Comparison, EncoderRow
 from engine.files import read_json, remove_tree, write_json
 from engine.runs import layout
 from engine.runs.store import RunStore
@@ -89,13 +91,32 @@ def test_the_advice_leaves_out_who_met_judging_images_and_its_row_says_so(shapes
     run = finished(copied(shapes, shapes.indices("test")[:9].tolist()))
     _, found, _ = compared(comparison_recipe(shapes, f"run:{run}", **QUICK))
     row = found.rows[0]
-    assert row.seen == 9 and "learned from 9 of the 40 judging images" in " ".join(row.notes(found.n))
-    assert found.advice().startswith("No advice: no encoder that learned beforehand")
-    assert found.best().startswith("No advice: no backbone could be measured")
+    assert row.seen == 9
+    assert row.notes(found.n)[0] == (
+        "It learned from 9 of the 40 judging images (22.5 %): its figures are no test."
+    )
+    assert found.advice() == found.best() == ALL_MET, "it was measured, so nobody says that it could not be"
     honest = finished(shapes)
     _, found, _ = compared(comparison_recipe(shapes, f"run:{honest}", **QUICK))
     assert "this set's training images, without their labels" in " ".join(found.rows[0].notes(found.n))
     assert "no encoder that learned" not in found.advice()
+
+
+@pytest.mark.parametrize(("seen", "barred"), [(0, False), (1, False), (5, False), (6, True), (500, True)])
+def test_a_hundredth_of_the_judging_images_bars_nobody(seen: int, barred: bool) -> None:
+    row = EncoderRow("run:a", "SimCLR", "self-supervised", False, 16, {"taught": {"seen": seen}})
+    figures = {"accuracy": 0.8, "low": 0.77, "high": 0.83, "n": 500}
+    row.row.update(linear=figures)
+    low = {"accuracy": 0.2, "low": 0.17, "high": 0.23, "n": 500}
+    floor = EncoderRow("pixels", "Raw pixels", "pixels", True, 16, {"linear": low})
+    found = Comparison(cast(Any, None), {"n": 500}, (row, floor))
+    assert row.met_many(500) is barred
+    told = found.best(), found.advice()
+    assert (told == (ALL_MET, ALL_MET)) is barred
+    assert ("Take SimCLR" in told[0] and "pays here with all labels" in told[1]) is not barred
+    notes = " ".join(row.notes(500))
+    assert (f"{seen} of the 500 judging images ({seen / 5:g} %)" in notes) is (seen > 0)
+    assert ("its figures are no test" in notes) is barred
 
 
 def test_who_learned_from_all_labels_is_not_praised_for_few(shapes: Dataset) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -11,10 +12,11 @@ from sklearn.metrics import silhouette_score
 
 from engine.data.dataset import Dataset
 from engine.data.pixels import pixels
+from engine.data.progress import Stopped as WorkStopped
 from engine.errors import UserError
-from engine.evaluation import comparison
+from engine.evaluation import comparison, encoding
 from engine.evaluation.comparison import NO_MEMORY, UNEXPECTED, carry_out
-from engine.evaluation.comparison_parts import parts_of
+from engine.evaluation.comparison_parts import all_parts, parts_of
 from engine.evaluation.comparison_result import read_comparison
 from engine.evaluation.comparison_table import comparison_csv, records
 from engine.evaluation.features import cached_features, encoder_identity
@@ -132,6 +134,46 @@ def test_an_encoder_that_fails_says_so_on_its_row_and_the_others_go_on(
         assert {row.error for row in latest.rows if row.encoder != f"run:{run}"} == {NO_MEMORY}
 
 
+@pytest.mark.parametrize(
+    "trouble", [ValueError("an odd array"), np.linalg.LinAlgError("singular"), KeyError("x"), OSError(5, "x")]
+)
+def test_whatever_one_encoder_raises_the_others_go_on(
+    trouble: Exception, shapes: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "knn_accuracy", raising_once(comparison.knn_accuracy, trouble))
+    made, found, _ = compared(comparison_recipe(shapes, "random:resnet20", **QUICK))
+    assert [row.error for row in found.rows] == [UNEXPECTED, None]
+    assert type(trouble).__name__ in RunStore().log_tail(made)
+
+
+@pytest.mark.parametrize("code", [errno.ENOSPC, errno.EDQUOT])
+def test_a_full_disk_is_no_encoders_fault(
+    code: int, shapes: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "encode", raising(OSError(code, "full")))
+    with pytest.raises(OSError, match="full"):
+        compared(comparison_recipe(shapes, "random:resnet20", **QUICK))
+
+
+def test_work_that_was_stopped_midway_is_a_stop_and_no_error(
+    shapes: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(comparison, "encode", raising(WorkStopped()))
+    with pytest.raises(Stopped):
+        compared(comparison_recipe(shapes, "random:resnet20", **QUICK))
+
+
+def raising_once(real: Any, trouble: Exception) -> Any:
+    left = [trouble]
+
+    def call(*given: Any, **more: Any) -> Any:
+        if left:
+            raise left.pop()
+        return real(*given, **more)
+
+    return call
+
+
 def raising(trouble: Exception) -> Any:
     def encode(*given: Any, **more: Any) -> Any:
         raise trouble
@@ -194,6 +236,44 @@ def test_images_are_sampled_from_every_class_alike_and_the_same_seed_takes_the_s
     assert np.bincount(shapes.labels[parts.train], minlength=10) == pytest.approx(counts, abs=1)
     assert np.array_equal(parts.train, parts_of(shapes, "test", 40, 20, 0).train)
     assert not np.array_equal(parts.train, parts_of(shapes, "test", 40, 20, 1).train)
+
+
+def test_images_without_a_class_are_left_out_before_the_draw(shapes: Dataset) -> None:
+    for name, left in (("train", 50), ("test", 25)):
+        shapes.labels[shapes.indices(name)[left:]] = -1
+    parts = parts_of(shapes, "test", 40, 20, 0)
+    assert (len(parts.train), len(parts.asked), parts.of_train, parts.of_asked) == (40, 20, 50, 25)
+    assert (shapes.labels[parts.train] >= 0).all() and (shapes.labels[parts.asked] >= 0).all()
+    whole = all_parts(shapes, "test")
+    assert len(whole.train) == 50 and set(parts.asked) < set(whole.asked)
+    shapes.labels[shapes.indices("test")] = -1
+    assert all_parts(shapes, "test").split == "val", "no labelled test image is left"
+
+
+def test_raw_pixels_are_read_smaller_where_they_do_not_fit_and_say_so(
+    shapes: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(encoding, "MOST_BYTES", (80 + 40) * SIDE * SIDE * 3 * 4 - 1)
+    _, found, _ = compared(comparison_recipe(shapes, "random:resnet20", **QUICK))
+    raw, network = found.rows
+    assert raw.measured and (raw.image_size, raw.row["width"]) == (SIDE // 2, (SIDE // 2) ** 2 * 3)
+    assert raw.notes(found.n) == ["It reads the images at 8 px: at 16 px so many do not fit in memory."]
+    assert network.image_size == SIDE and network.notes(found.n) == []
+    monkeypatch.setattr(encoding, "MOST_BYTES", 1)
+    _, found, _ = compared(comparison_recipe(shapes, "random:resnet20", **QUICK))
+    assert "do not fit in memory" in str(found.rows[0].error), "below 8 px nothing is left to see"
+
+
+def test_the_few_label_curves_end_stands_for_the_linear_probe(shapes: Dataset) -> None:
+    run = comparing.finished(shapes)
+    few = {"linear": False, "knn": False, "structure": False, "few_most": 1, "draws": 2}
+    _, found, _ = compared(comparison_recipe(shapes, f"run:{run}", **few))
+    _, usual, _ = compared(comparison_recipe(shapes, f"run:{run}", **QUICK))
+    for row, other in zip(found.rows, usual.rows, strict=True):
+        told, whole = row.figure("linear"), other.figure("linear")
+        assert told and whole and told == {name: whole[name] for name in told}
+    assert "no backbone could be measured" not in found.best()
+    assert all(record["linear"] is not None for record in records(found))
 
 
 def test_without_test_images_the_validation_images_judge(workspace: Path) -> None:

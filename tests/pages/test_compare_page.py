@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 from streamlit.testing.v1 import AppTest
 
-from engine.data.dataset import Dataset
+from engine.data.dataset import Dataset, open_dataset
 from engine.evaluation.comparison_result import read_comparison
 from engine.evaluation.published import PUBLISHED
 from engine.models import pretrained
@@ -57,6 +57,29 @@ def test_sets_without_classes_are_told_in_a_sentence(workspace: Path) -> None:
     assert "has no labels: there is nothing to read" in words(open_page(PAGE, data=make_unlabelled(12).id))
     one = make_dataset(("only",), (6, 3, 3), "One")
     assert "has one class: there is nothing to read" in words(open_page(PAGE, data=one.id))
+
+
+@pytest.mark.parametrize(("split", "lacks"), [("train", "training"), ("test", "validation or test")])
+def test_sets_that_cannot_judge_are_told_before_anything_is_started(
+    workspace: Path, split: str, lacks: str
+) -> None:
+    data = make_dataset(HOSTILE[:2], (12, 0, 10))
+    unlabel(data, split)
+    app = open_page(PAGE, data=data.id)
+    assert f"no {lacks} images with a class" in words(app)
+    assert "compose.start" not in [button.key for button in app.button]
+
+
+def unlabel(data: Dataset, split: str, keep: int = 0) -> None:
+    """Take the classes of a split's images away, but for the first ones."""
+    open_dataset(data.id).labels[data.indices(split)[keep:]] = -1
+
+
+def test_images_without_a_class_are_not_counted_among_those_that_judge(dataset: Dataset) -> None:
+    unlabel(dataset, "test", 7)
+    assert "judged by 7 of 7 test images" in words(open_page(PAGE, data=dataset.id))
+    unlabel(dataset, "test")
+    assert "judged by 12 of 12 validation images" in words(open_page(PAGE, data=dataset.id))
 
 
 def test_the_form_starts_the_comparison_that_it_says(dataset: Dataset, waiting: None) -> None:
@@ -120,6 +143,17 @@ def test_bars_carry_their_intervals_and_n(dataset: Dataset) -> None:
     ends = [x + up for x, up in zip(bars.x, bars.error_x.array, strict=True)]
     assert ends == pytest.approx([one["high"] for one in told if one])
     assert [row[3] for row in bars.customdata] == [20, 20]
+    lines = [str(one.text) for one in figure.layout.annotations]
+    assert "always the commonest class 50%" in lines
+
+
+def test_the_few_label_curve_alone_still_gives_bars_and_costs(dataset: Dataset) -> None:
+    only = {"linear": False, "knn": False, "structure": False, "few_most": 1, "draws": 2}
+    found = read_comparison(comparison(dataset, "random:cnn-small", **only))
+    assert found is not None
+    (bars,) = compare_charts.bars_figure(found, "t").data
+    assert list(bars.x) == [row.few[-1]["mean"] for row in found.rows]
+    assert len(compare_charts.cost_figure(found.rows, "t").data) == 1, "pixels are a line"
 
 
 def test_a_supervised_run_is_the_ceiling(dataset: Dataset) -> None:
@@ -188,7 +222,9 @@ def test_the_best_backbone_takes_every_encoder_at_hand(
 def test_without_weights_there_is_no_best_backbone(dataset: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", "/nowhere")
     app = open_page(PAGE, data=dataset.id, view="quick")
-    assert "No weights are at hand" in words(app) and app.button(key="compose.start").disabled
+    told = words(app)
+    assert "No weights are at hand" in told and "compose.start" not in [one.key for one in app.button]
+    assert "Choose at least one encoder" not in told and "raw pixels and random weights" not in told
 
 
 def test_a_run_is_compared_from_its_own_page(dataset: Dataset) -> None:
