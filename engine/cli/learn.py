@@ -53,7 +53,7 @@ def make(args: argparse.Namespace) -> Recipe:
         UserError: They describe none.
     """
     from engine.cli.data import find_set
-    from engine.methods import config_class, method_entry
+    from engine.methods import config_class
     from engine.models.codes import usual_side
     from engine.runs.recipe import check_recipe, make_recipe
 
@@ -86,7 +86,7 @@ def make(args: argparse.Namespace) -> Recipe:
     config.update(read_settings(args.set))
     extras = getattr(config_class(method), "PRESET_RECIPES", {}).get(args.preset, {})
     backbone = args.backbone or extras.get("backbone") or fields.get("backbone")
-    if backbone is None and not method_entry(method).own_network:
+    if backbone is None and not fields and _needs_backbone(method):
         backbone = DEFAULT_BACKBONE
     image_size = args.image_size or extras.get("image_size") or fields.get("image_size")
     image_size = image_size or (_size_for(backbone) if backbone else usual_side(dataset.sizes))
@@ -104,6 +104,13 @@ def make(args: argparse.Namespace) -> Recipe:
             }
         )
     )
+
+
+def _needs_backbone(method: str) -> bool:
+    """Whether a recipe of it is for one encoder, which it does not build itself."""
+    from engine.methods import config_class, method_entry
+
+    return not method_entry(method).own_network and "encoders" not in config_class(method).model_fields
 
 
 def read_recipe(name: str) -> Recipe:

@@ -7,6 +7,7 @@ import hashlib
 import json
 import os
 import time
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +16,7 @@ from engine import files
 from engine.child import start_detached
 from engine.errors import UserError
 from engine.export.run_formats import refusal, run_format
-from engine.lock import is_locked
+from engine.lock import is_locked, release, try_lock
 from engine.runs import layout
 from engine.runs.store import RunStore
 from engine.runs.summary import data_name
@@ -24,9 +25,12 @@ from engine.settings import settings
 VERSION = 1  # of what the writers write
 REQUEST, STATUS, STOP, LOCK, MADE = "request.json", "status.json", "stop", "lock", "made"
 UNDER_WAY = ("queued", "running")
+STARTING = ".starting"  # held while somebody starts a file
+PATIENCE = 5.0  # seconds to wait for that
 GRACE = 20.0  # seconds a new process may take to start
 MOST_AT_ONCE = 3
 MOST_BYTES = 2 * 1024**3  # of all files that are kept
+LEFT_AFTER = 3600.0  # seconds after which a folder without its file is of no use to anybody
 CUT_OFF = "The file was not finished: start it again."
 # what each file is made of, besides the encoder
 PARTS = (layout.RECIPE, layout.STATUS, layout.NAME, layout.RESULTS, layout.ENCODER, layout.BEST)
@@ -94,19 +98,35 @@ def start(run_id: str, name: str) -> None:
     if why := refusal(run_id, name):
         raise UserError(why)
     key = key_of(run_id, name)
-    if _status(key).state in (*UNDER_WAY, "done"):
-        return
-    if sum(_status(other).state in UNDER_WAY for other in _keys()) >= MOST_AT_ONCE:
-        raise UserError(f"{MOST_AT_ONCE} files are being made already: wait until one is ready.")
-    _make_room()
-    folder = made_folder(key)
-    files.remove_tree(folder)
-    try:
+    with _alone():
+        if _status(key).state in (*UNDER_WAY, "done"):
+            return
+        if sum(_status(other).state in UNDER_WAY for other in _keys()) >= MOST_AT_ONCE:
+            raise UserError(f"{MOST_AT_ONCE} files are being made already: wait until one is ready.")
+        _make_room()
+        folder = made_folder(key)
+        files.remove_tree(folder)
         folder.mkdir(parents=True)
-    except FileExistsError:  # another window was quicker
-        return
-    files.write_json(folder / REQUEST, {"run": run_id, "format": name, "started": time.time()})
-    start_detached("engine.export.make_worker", folder)
+        files.write_json(folder / REQUEST, {"run": run_id, "format": name, "started": time.time()})
+        start_detached("engine.export.make_worker", folder)
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One window at a time decides what is made: between its look and its folder nobody else acts.
+
+    Raises:
+        UserError: Another window has been at it for too long.
+    """
+    root = settings().cache / "exports"
+    root.mkdir(parents=True, exist_ok=True)
+    lock = try_lock(root / STARTING, wait=PATIENCE)
+    if lock is None:
+        raise UserError("Another window is starting a file right now: press again in a moment.")
+    try:
+        yield
+    finally:
+        release(lock)
 
 
 def making(run_id: str, name: str) -> Making:
@@ -173,13 +193,19 @@ def _keys() -> list[str]:
 
 
 def _make_room() -> None:
-    """Forget the files that were asked for longest ago, until the others fit."""
+    """Forget what was never finished, and the files asked for longest ago until the others fit."""
     there = []
     for key in _keys():
-        if _status(key).state not in UNDER_WAY:
-            with contextlib.suppress(OSError):
-                found = (made_folder(key) / MADE).stat()
-                there.append((found.st_mtime, found.st_size, key))
+        folder = made_folder(key)
+        if _status(key).state in UNDER_WAY:
+            continue
+        with contextlib.suppress(OSError):
+            if not (folder / MADE).exists():
+                if time.time() - folder.stat().st_mtime > LEFT_AFTER:
+                    files.remove_tree(folder)
+                continue
+            found = (folder / MADE).stat()
+            there.append((found.st_mtime, found.st_size, key))
     total = sum(size for _, size, _ in there)
     for _, size, key in sorted(there):
         if total <= MOST_BYTES:

@@ -155,9 +155,10 @@ def _map(run_id: str, store: RunStore) -> str:
 
 def _recipe(recipe: Recipe) -> str:
     fields = config_class(recipe.method).model_fields
+    own = "its own network" if method_entry(recipe.method).own_network else None  # else settings name them
     plain: list[tuple[str, object]] = [
         ("Method", method_entry(recipe.method).title),
-        ("Backbone", recipe.backbone or "its own network"),
+        ("Backbone", recipe.backbone or own),
         ("Image size", f"{recipe.image_size} px"),
         ("Seed", recipe.seed),
     ]

@@ -1,4 +1,4 @@
-"""What a report says of the results of each kind of run: classes, codes, what was learned, maps."""
+"""What a report says of the results of each kind of run: classes, codes, what was learned, comparisons."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import numpy as np
 
 from engine.data.dataset import Dataset
 from engine.errors import UserError
+from engine.evaluation.comparison_result import SPLIT_WORDS, read_comparison
+from engine.evaluation.comparison_table import FEW, records
 from engine.export.report_charts import interval
 from engine.export.report_parts import (
     LARGE,
@@ -238,6 +240,54 @@ def _scored(rows: list[dict[str, Any]], name: str) -> bool:
     return any(name in row.get("scores", {}) for row in rows)
 
 
+def _compared(told: Told) -> str:
+    """A row an encoder; columns that nothing was measured for are left out."""
+    found = read_comparison(told.run, told.store)
+    rows = records(found) if found else []
+    if found is None or not rows:
+        return ""
+    names = [name for name in rows[0] if any(row[name] is not None for row in rows)]
+    shares = {"linear", "low", "high", "neighbours", "fine-tuned"}
+    few = {name for name in names if name.startswith(FEW.format(""))}
+    cells = [[(share if name in shares | few else figure)(row[name]) for name in names] for row in rows]
+    head = [_few_title(name) if name in few else name for name in names]
+    split = SPLIT_WORDS.get(str(found.setup.get("split")), "judging")
+    note = (
+        f"Accuracies on {figure(found.n)} of {figure(found.setup.get('of'))} {split} images. "
+        "linear: softmax regression on frozen features, with its 95 % interval from low to high (Wilson); "
+        "neighbours: the nearest training images vote. Raw pixels and random weights are the floors."
+    )
+    words = (found.advice(), found.best()) if found.measured else ()
+    said = "".join(f"<p>{text(sentence, 400)}</p>" for sentence in words if sentence)
+    return section("Encoders compared", table(head, cells), said, note=note)
+
+
+def _few_title(name: str) -> str:
+    number = name.removeprefix(FEW.format(""))
+    return f"{number} label{'' if number == '1' else 's'} a class"
+
+
+def _depth(told: Told) -> str:
+    """A row a block, beside the same network with random weights where that was probed too."""
+    found = told.found
+    twin = {row["block"]: row for row in found.get("twin", [])}
+    rows = []
+    for row in found.get("depth", []):
+        beside = _with_interval(twin.get(row["block"], {}))
+        rows.append((row["block"], figure(row.get("width")), _with_interval(row), beside))
+    own = "random weights" if found.get("random_weights") else "this encoder"
+    head = ("after", "numbers", own, "random weights")
+    shown = table(head, rows) if twin else table(head[:3], [row[:3] for row in rows])
+    kind = "nearest neighbours" if found.get("probe") == "knn" else "a linear probe"
+    note = (
+        f"How well {kind} reads classes after each block, with 95 % intervals (Wilson): learned from "
+        f"{figure(found.get('learned'))} of {figure(found.get('learned_of'))} images, measured on "
+        f"{figure(found.get('asked'))} of {figure(found.get('asked_of'))} ({found.get('split', '')}). "
+        f"The commonest class alone: {share(found.get('majority'))}."
+    )
+    return section("Classes by depth", shown, note=note)
+
+
 def _notes(told: Told) -> str:
     notes = "".join(f"<li>{escape(str(note))}</li>" for note in told.found.get("notes", []))
     return section("Notes", f"<ul>{notes}</ul>" if notes else "")
@@ -247,4 +297,6 @@ PARTS: dict[str, tuple[Callable[[Told], str], ...]] = {
     "transfer": (_accuracy, _confusion, _classes, _notes),
     "autoencoders": (_code, _code_classes, _notes),
     "self-supervised": (_learned, _factors, _notes),
+    "compare": (_compared,),
+    "try": (_depth,),
 }

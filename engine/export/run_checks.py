@@ -11,17 +11,20 @@ from typing import Any
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
+from engine.data.splits import SPLITS
 from engine.errors import UserError
 from engine.export.run_zip import JSON_FILES, TENSOR_FILES
 from engine.files import write_bytes, write_json
 from engine.models.backbones import backbone_info
 from engine.runs import layout
+from engine.runs.reading import read_arrays
 from engine.runs.recipe import Recipe, check_recipe
 from engine.runs.store import clean_name
 from engine.runs.writer import clean
 from engine.settings import settings
 
 MOST_ARRAYS = 64  # in one .npz
+MOST_INFLATED = 256 * 1024**2  # bytes of all arrays of a run: a page holds them in memory
 MOST_ERROR = 300
 Named = dict[str, Any]
 
@@ -74,9 +77,21 @@ def check_run(folder: Path, dataset: str | None) -> Recipe:
     for name in TENSOR_FILES:
         if (folder / name).exists():
             _tensors(folder / name, info if name == layout.ENCODER else None)
+    left = min(MOST_INFLATED, settings().max_unpacked_bytes)
     for path in sorted(folder.rglob("*.npz")):
-        check_arrays(path)
+        left -= check_arrays(path, left)
+    if (folder / layout.PREDICTIONS).exists():
+        _predictions(folder / layout.PREDICTIONS, _classes(folder, recipe, info))
     return recipe
+
+
+def _classes(folder: Path, recipe: Recipe, info: _EncoderInfo | None) -> int | None:
+    """How many classes the run names; None where it names none."""
+    if info is not None and info.task.classes:
+        return len(info.task.classes)
+    named = layout.load_json(folder / layout.RESULTS)[0].get("classes")
+    # others tell of the classes that they met
+    return len(named) if recipe.method == "classification" and isinstance(named, list) and named else None
 
 
 def _recipe(folder: Path, dataset: str | None) -> Recipe:
@@ -162,8 +177,15 @@ def _tensors(path: Path, info: _EncoderInfo | None) -> None:
     check_fit(backbone_info(info.arch), wanted, given)
 
 
-def check_arrays(path: Path) -> None:
+def check_arrays(path: Path, most: int) -> int:
     """Read the headers in an .npz file: plain numbers, and no more of them than are allowed to be unpacked.
+
+    Args:
+        path: The file.
+        most: Bytes that its arrays may have.
+
+    Returns:
+        Bytes that they have.
 
     Raises:
         UserError: It is no such file, holds objects (which could run code), or unpacks to far too much.
@@ -175,15 +197,16 @@ def check_arrays(path: Path) -> None:
             members = archive.infolist()
             for info in members[: MOST_ARRAYS + 1]:
                 with archive.open(info) as file:
-                    total += _array_bytes(file)
+                    total += max(info.file_size, _array_bytes(file))
     except UserError:
         raise
     except Exception:  # zipfile, zlib and numpy raise a dozen kinds on damaged bytes
         raise wrong from None
     if len(members) > MOST_ARRAYS:
         raise wrong
-    if total > settings().max_unpacked_bytes:
+    if total > most:
         raise UserError(f"{path.name} of this run unpacks to more than is allowed: it is damaged or a trap.")
+    return total
 
 
 def _array_bytes(file: Any) -> int:
@@ -193,6 +216,38 @@ def _array_bytes(file: Any) -> int:
     if kind.hasobject or kind.itemsize > 4096:
         raise ValueError("objects")
     return math.prod(shape) * kind.itemsize
+
+
+def _predictions(path: Path, classes: int | None) -> None:
+    """Arrays with one row an image: places, labels within the classes named, and finite numbers.
+
+    Args:
+        path: Of a file that `check_arrays` has passed.
+        classes: How many the run names; None if it names none.
+
+    Raises:
+        UserError: They are not.
+    """
+    wrong = UserError(f"{path.name} of this run is not as a training writes it: pack the run again.")
+    arrays = read_arrays(path)
+    if not arrays or not {"index", "split", "label"} <= arrays.keys():
+        raise wrong
+    rows, shares = arrays["index"].shape, arrays.get("probabilities")
+    if shares is not None:
+        if shares.ndim != 2 or classes not in (None, shares.shape[1]):
+            raise wrong
+        classes = shares.shape[1]
+    for name, low, end in (("index", 0, None), ("split", 0, len(SPLITS)), ("label", -1, classes)):
+        array = arrays[name]
+        if array.dtype.kind not in "iu" or array.ndim != 1 or (array < low).any():
+            raise wrong
+        if end is not None and (array >= end).any():
+            raise wrong
+    for array in arrays.values():
+        if array.shape[:1] != rows or array.dtype.kind not in "iufb":
+            raise wrong
+        if array.dtype.kind == "f" and not np.isfinite(array).all():
+            raise wrong
 
 
 def parse_manifest(data: bytes) -> Named:

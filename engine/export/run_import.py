@@ -8,14 +8,15 @@ import stat
 import time
 import zipfile
 import zlib
+from collections.abc import Mapping
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from engine import files
-from engine.data.dataset import list_datasets
-from engine.data.progress import Progress, Report, silent
+from engine.data.dataset import DatasetSummary, list_datasets
+from engine.data.progress import Progress, Report, Stop, Stopped, never, silent, tell_or_stop
 from engine.data.source import BLOCK, DAMAGED, short_name
 from engine.data.zip_source import ZIP_METHODS, ZipSource
 from engine.errors import UserError
@@ -63,7 +64,7 @@ class _Packed:
     files: dict[str, tuple[int, str]]  # name -> bytes, sha256
 
 
-def import_runs(path: Path, report: Report | None = None) -> list[Imported]:
+def import_runs(path: Path, report: Report | None = None, stop: Stop = never) -> list[Imported]:
     """Take in every run of a zip.
 
     A run whose id is taken gets a fresh one. A data set here with the same fingerprint becomes the run's,
@@ -72,12 +73,14 @@ def import_runs(path: Path, report: Report | None = None) -> list[Imported]:
     Args:
         path: The zip; it may come from anybody.
         report: Told how far it is.
+        stop: Asked between two blocks of a file and between two runs.
 
     Returns:
         The runs, in the zip's order.
 
     Raises:
         UserError: It is not such a zip, or a file in it is not as it should be; nothing is left of it.
+        Stopped: It was asked to stop; nothing is left of it either.
     """
     store, report = RunStore(), report or silent
     check_space(store.root)
@@ -91,13 +94,13 @@ def import_runs(path: Path, report: Report | None = None) -> list[Imported]:
         if lock is not None:
             after.callback(release, lock)
         try:
-            packed = _unpack(path, room, report)
-            report(Progress("checking", 0, len(packed)))
-            recipes = []
+            packed = _unpack(path, room, report, stop)
+            here, recipes = {one.id: one for one in list_datasets()}, []
             for number, run in enumerate(packed):
-                recipes.append(check_run(room / run.id, _same_data(run)))
-                report(Progress("checking", number + 1, len(packed)))
-            return _move_in(room, packed, recipes, store)
+                tell_or_stop(report, stop, Progress("checking", number, len(packed), "runs"))
+                recipes.append(check_run(room / run.id, _same_data(run, here)))
+            tell_or_stop(report, stop, Progress("taking in", 0, len(packed), "runs"))
+            return _move_in(room, packed, recipes, store, here)
         except zipfile.BadZipFile:
             raise UserError(DAMAGED) from None
         except OSError as error:
@@ -106,7 +109,7 @@ def import_runs(path: Path, report: Report | None = None) -> list[Imported]:
             raise UserError(f"{what}; nothing was taken in.") from None
 
 
-def _unpack(path: Path, room: Path, report: Report) -> list[_Packed]:
+def _unpack(path: Path, room: Path, report: Report, stop: Stop) -> list[_Packed]:
     """Write every file of every run below `room`, as large and with the hash that the manifest says."""
     if not zipfile.is_zipfile(path):
         raise UserError(NOT_OURS)
@@ -126,14 +129,14 @@ def _unpack(path: Path, room: Path, report: Report) -> list[_Packed]:
         for done, (member, (run, name)) in enumerate(wanted.items()):
             if member not in members:
                 raise UserError(f"This zip lacks '{short_name(name)}', which its manifest names.")
-            report(Progress("unpacking", done, len(wanted)))
+            tell_or_stop(report, stop, Progress("unpacking", done, len(wanted), "files"))
             target = files.inside(room, run.id, *name.split("/"))
             target.parent.mkdir(parents=True, exist_ok=True)
             left -= run.files[name][0]
             if left < 0:
                 most = settings().max_unpacked_bytes / 1e9
                 raise UserError(f"This zip unpacks to more than {most:.3g} GB, the limit: pack fewer runs.")
-            _write(source.archive, members[member], target, run.files[name])
+            _write(source.archive, members[member], target, run.files[name], stop)
     return packed
 
 
@@ -203,7 +206,9 @@ def _small(source: ZipSource, info: zipfile.ZipInfo, most: int) -> bytes:
     return data
 
 
-def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, said: tuple[int, str]) -> None:
+def _write(
+    archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, said: tuple[int, str], stop: Stop
+) -> None:
     """Write one member to a file whose name is ours, not a byte more than the manifest says."""
     _check_kind(info)
     size, digest = said
@@ -212,6 +217,8 @@ def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, said: 
     try:
         with archive.open(info) as file, open(target, "xb") as out:
             while block := file.read(BLOCK):
+                if stop():
+                    raise Stopped
                 length += len(block)
                 if length > size:
                     raise wrong
@@ -225,16 +232,22 @@ def _write(archive: zipfile.ZipFile, info: zipfile.ZipInfo, target: Path, said: 
         raise wrong
 
 
-def _same_data(run: _Packed) -> str | None:
+def _same_data(run: _Packed, sets: Mapping[str, DatasetSummary]) -> str | None:
     """Id of a data set here with the run's fingerprint, where the run's own id is not it."""
     wanted, own = run.data.get("fingerprint"), run.data.get("id")
-    here = {one.id: str(one.info.get("fingerprint")) for one in list_datasets()}
+    here = {one.id: str(one.info.get("fingerprint")) for one in sets.values()}
     if not isinstance(wanted, str) or not wanted or here.get(str(own)) == wanted:
         return None
     return next((name for name, known in here.items() if known == wanted), None)
 
 
-def _move_in(room: Path, packed: list[_Packed], recipes: list[Recipe], store: RunStore) -> list[Imported]:
+def _move_in(
+    room: Path,
+    packed: list[_Packed],
+    recipes: list[Recipe],
+    store: RunStore,
+    here: Mapping[str, DatasetSummary],
+) -> list[Imported]:
     """Rename every unpacked run into its place; takes all of them back if one cannot be."""
     store.root.mkdir(parents=True, exist_ok=True)
     moved: list[Path] = []
@@ -255,11 +268,12 @@ def _move_in(room: Path, packed: list[_Packed], recipes: list[Recipe], store: Ru
             for place in moved:
                 files.remove_tree(place)
             raise
-    return [_told(run_id, run, recipe, store) for run_id, run, recipe in found]
+    return [_told(run_id, run, recipe, store, here.get(recipe.dataset)) for run_id, run, recipe in found]
 
 
-def _told(run_id: str, run: _Packed, recipe: Recipe, store: RunStore) -> Imported:
-    there = {one.id: one for one in list_datasets()}.get(recipe.dataset)
+def _told(
+    run_id: str, run: _Packed, recipe: Recipe, store: RunStore, there: DatasetSummary | None
+) -> Imported:
     name = run.data.get("name")
     called = there.name if there else short_name(name) if isinstance(name, str) else recipe.dataset
     missing = None

@@ -88,18 +88,20 @@ def _offer(run: str, name: str) -> None:
                 on_click=store.attempt, args=(lambda: making.start(run, name),),
             )  # fmt: skip
     if status.state in UNDER_WAY:
-        st.progress(_share(status), text=_words(status))
+        st.progress(making_share(status), text=making_words(status))
     elif status.error:
         st.caption(f":red[:material/error: {md(status.error, 300)}]")
     elif status.state == "stopped":
         st.caption("Stopped; nothing was kept.")
 
 
-def _share(status: Making) -> float:
+def making_share(status: Making) -> float:
+    """How much of it is done, from 0 to 1."""
     return min(1.0, max(0.0, status.done / status.total)) if status.total else 0.0
 
 
-def _words(status: Making) -> str:
+def making_words(status: Making) -> str:
+    """What is going on, and how far it is."""
     if status.state == "queued":
         return "Starting…"
     amount = f" · {status.done:,} of {status.total:,} {md(status.note)}" if status.total else ""

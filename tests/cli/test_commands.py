@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
+import shlex
 import subprocess
 import sys
 from pathlib import Path
@@ -12,11 +13,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from engine.cli.main import main
+from engine.cli.learn import make
+from engine.cli.main import build_parser, main
 from engine.data.dataset import Dataset
 from engine.data.drawn_sets import build_shapes
+from engine.export.code import command_line
 from engine.runs import layout
-from engine.runs.recipe import make_recipe
+from engine.runs.recipe import check_recipe, make_recipe
 from engine.runs.store import RunStore
 from engine.runs.writer import RunWriter
 
@@ -108,6 +111,38 @@ def test_a_recipe_file_repeats_a_run_and_options_change_it(
     assert same[-1]["run"] == told[-1]["run"]
     _, other, _ = said(capsys, "train", "--recipe", str(file), "--seed", "4")
     assert other[-1]["run"] != told[-1]["run"] and RunStore().recipe(other[-1]["run"]).seed == 4
+
+
+@pytest.mark.parametrize(
+    ("method", "backbone", "config"),
+    [
+        ("comparison", None, {"encoders": "pixels,random:resnet20"}),
+        ("depth_probe", "random:resnet20", {}),
+        ("latent_map", "pixels", {}),
+        ("autoencoder", None, {}),
+        ("classification", "random:resnet20", {}),
+        ("classification", None, {}),
+    ],
+)
+def test_the_command_that_a_run_shows_repeats_its_very_recipe(
+    shapes: Dataset, tmp_path: Path, method: str, backbone: str | None, config: dict[str, Any]
+) -> None:
+    fields = {"dataset": shapes.id, "fingerprint": shapes.fingerprint, "method": method, "seed": 3}
+    recipe = check_recipe(make_recipe({**fields, "backbone": backbone, "config": config, "image_size": 32}))
+    words = shlex.split(command_line(recipe, "abc"))
+    file = tmp_path / words[-1]
+    file.write_text(recipe.to_json())
+    again = make(build_parser().parse_args([*words[3:-1], str(file)]))
+    assert again == recipe and again.digest() == recipe.digest()
+
+
+def test_only_a_method_that_needs_a_backbone_is_given_one(shapes: Dataset) -> None:
+    given = {
+        method: make(build_parser().parse_args(["train", method, "--data", "shapes"])).backbone
+        for method in ("classification", "simclr", "depth_probe", "comparison", "autoencoder")
+    }
+    usual = dict.fromkeys(("classification", "simclr", "depth_probe"), "random:cnn-small")
+    assert given == {**usual, "comparison": None, "autoencoder": None}
 
 
 BAD = {

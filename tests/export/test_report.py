@@ -12,11 +12,14 @@ import numpy as np
 import pytest
 
 from engine.data.dataset import remove_dataset, rename_dataset
+from engine.evaluation.depth_probe import carry_out
 from engine.export.report import POLICY, maps_of, write_report
 from engine.export.report_charts import Line, curves, ticks
 from engine.files import read_json, write_json
 from engine.runs import layout
+from engine.runs.recipe import check_recipe, make_recipe
 from engine.runs.store import RunStore
+from tests.evaluation.comparing import compared, comparison_recipe
 from tests.export.map_runs import coloured_set, map_run
 from tests.pages.coded import code_run
 from tests.pages.learned import learned_run
@@ -197,3 +200,49 @@ def test_a_curve_reaches_from_the_first_epoch_to_the_last() -> None:
     assert ys[0] < ys[1] < ys[2], "a smaller value lies lower"
     many = curves("loss", [Line("training", list(range(5000)), [float(i % 7) for i in range(5000)])])
     assert len(many) < 20_000
+
+
+def test_a_comparison_tells_every_encoder_with_its_figures_and_the_advice(
+    workspace: Path, tmp_path: Path
+) -> None:
+    dataset = make_dataset(HOSTILE[:2], (12, 6, 10))
+    recipe = comparison_recipe(dataset, "random:resnet20", 0, 32, draws=2, few_most=2, structure=False)
+    run, found, _ = compared(recipe)
+    page, _ = page_of(run, tmp_path)
+    assert len(found.measured) == 2, "random weights are their own floor"
+    for row in found.measured:
+        linear = row.figure("linear")
+        assert linear and row.title in page.words
+        assert "".join(f"{linear[key]:.1%}" for key in ("accuracy", "low", "high")) in page.words
+    assert "1 labels a class" not in page.words and "1 label a class" in page.words
+    assert "2 labels a class" in page.words and "Accuracies on 20 of 20 test images" in page.words
+    assert found.advice() in page.words and found.best() in page.words
+    assert "its own network" not in page.words and not page.all("script")
+
+
+def test_a_comparison_that_measured_nothing_yet_has_no_table(workspace: Path, tmp_path: Path) -> None:
+    run = RunStore().create(comparison_recipe(make_dataset(), "pixels", 0, 32)).id
+    assert "Encoders compared" not in page_of(run, tmp_path)[0].words
+
+
+@pytest.mark.parametrize("twin", [False, True])
+def test_a_probe_by_depth_tells_every_block(workspace: Path, tmp_path: Path, twin: bool) -> None:
+    dataset, store = make_dataset(per_class=(12, 6, 0)), RunStore()
+    fields = {"dataset": dataset.id, "fingerprint": dataset.fingerprint, "method": "depth_probe"}
+    rest = {
+        "backbone": "random:cnn-small",
+        "image_size": 16,
+        "config": {"learn": 20, "ask": 10, "kind": "knn"},
+    }
+    recipe = check_recipe(make_recipe({**fields, **rest}))
+    run = store.create(recipe).id
+    found = carry_out(recipe, store.writer(run))
+    if twin:
+        found["twin"] = [{**row, "accuracy": 0.123} for row in found["depth"]]
+    write_json(store.folder(run) / layout.RESULTS, found)
+    page, _ = page_of(run, tmp_path)
+    for row in found["depth"]:
+        shown = f"{row['accuracy']:.1%} ({row['low']:.1%} to {row['high']:.1%})"
+        assert f"{row['block']}{row['width']:,}{shown}" in page.words
+    assert ("12.3%" in page.words) == twin
+    assert f"learned from {found['learned']:,} of {found['learned_of']:,} images" in page.words

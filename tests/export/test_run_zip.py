@@ -18,6 +18,7 @@ import pytest
 from engine.data.dataset import Dataset, remove_dataset
 from engine.data.writer import DatasetWriter
 from engine.errors import UserError
+from engine.export import run_checks
 from engine.export.run_import import import_runs
 from engine.export.run_zip import finished_runs, write_run_zip, write_runs_zip
 from engine.export.take import write_run
@@ -285,6 +286,46 @@ def test_arrays_that_unpack_to_too_much(
     monkeypatch.setenv("REPLAB_MAX_UNPACKED_BYTES", str(2**21))
     bad = {**members, f"runs/{run}/predictions.npz": npz(index=np.zeros(2**20))}
     refused(packed(tmp_path / "bad.zip", bad), workspace, "unpacks to more than is allowed")
+
+
+def test_all_arrays_of_a_run_together_unpack_to_no_more(
+    parts: tuple[str, Members], workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, members = parts
+    many = members
+    for epoch in range(2, 5):
+        many = with_file(many, run, f"frames/{epoch:05d}.npz", npz(given=np.zeros(2**17)))
+    import_runs(packed(tmp_path / "good.zip", many))
+    RunStore().remove(run)
+    monkeypatch.setattr(run_checks, "MOST_INFLATED", 2 * 2**20 + 2**19)
+    refused(packed(tmp_path / "bad.zip", many), workspace, "unpacks to more than is allowed")
+
+
+BAD_ARRAYS: dict[str, Callable[[dict[str, np.ndarray]], dict[str, Any]]] = {
+    "a row too few": lambda found: {"label": found["label"][:-1]},
+    "a label of no class": lambda found: {"label": np.full_like(found["label"], 2)},
+    "a label below none": lambda found: {"label": np.full_like(found["label"], -2)},
+    "labels that are decimal": lambda found: {"label": found["label"].astype(float)},
+    "a split of no name": lambda found: {"split": np.full_like(found["split"], 3)},
+    "an image before the first": lambda found: {"index": found["index"].astype(int) - 1},
+    "no number": lambda found: {"code": np.full_like(found["code"], np.nan)},
+    "endless": lambda found: {"loss": np.full_like(found["loss"], np.inf)},
+    "words": lambda found: {"code": np.full(len(found["index"]), "x")},
+    "shares of other classes": lambda found: {"probabilities": np.zeros((len(found["index"]), 3))},
+    "shares without classes": lambda found: {"probabilities": np.zeros(len(found["index"]))},
+}
+
+
+@pytest.mark.parametrize("case", BAD_ARRAYS)
+def test_what_is_said_of_images_is_checked_value_by_value(
+    parts: tuple[str, Members], workspace: Path, tmp_path: Path, case: str
+) -> None:
+    run, members = parts
+    place = f"runs/{run}/predictions.npz"
+    with np.load(io.BytesIO(members[place])) as file:
+        found = dict(file)
+    bad = {**members, place: npz(**{**found, **BAD_ARRAYS[case](found)})}
+    refused(packed(tmp_path / "bad.zip", bad), workspace, "predictions.npz of this run is not as a training")
 
 
 def test_a_pickle_among_the_arrays(parts: tuple[str, Members], workspace: Path, tmp_path: Path) -> None:

@@ -8,6 +8,7 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -22,6 +23,7 @@ from engine.export.making import UNDER_WAY, Making
 from engine.export.run_formats import RUN_FORMATS, refusal, run_format
 from engine.export.take import write_run
 from engine.fields import load
+from engine.lock import is_locked
 from engine.runs.recipe import Recipe
 from engine.runs.store import RunStore
 from engine.settings import PROJECT_ROOT, settings
@@ -191,6 +193,77 @@ def test_a_making_whose_process_died_is_cut_off(workspace: Path) -> None:
     assert making.making(run, "zip").state == "interrupted"
     making.start(run, "zip")
     assert ended(run, "zip").state == "done"
+
+
+@pytest.fixture
+def slow_starts(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Names of the folders that a process is started for; between its look and its start a window dawdles."""
+    started: list[str] = []
+
+    def dawdle() -> None:
+        time.sleep(0.3)
+
+    monkeypatch.setattr(making, "_make_room", dawdle)
+    monkeypatch.setattr(making, "start_detached", lambda module, folder: started.append(folder.name))
+    return started
+
+
+def at_once(run: str, names: list[str]) -> list[str]:
+    """Every window starts a file in the same moment; what those were told that may not."""
+    told: list[str] = []
+    ready = threading.Barrier(len(names))
+
+    def window(name: str) -> None:
+        ready.wait()
+        try:
+            making.start(run, name)
+        except UserError as error:
+            told.append(str(error))
+
+    windows = [threading.Thread(target=window, args=(name,)) for name in names]
+    for one in windows:
+        one.start()
+    for one in windows:
+        one.join()
+    return told
+
+
+def test_two_windows_that_ask_for_one_file_start_one_process(workspace: Path, slow_starts: list[str]) -> None:
+    run = code_run(make_dataset())
+    assert at_once(run, ["zip", "zip"]) == [] and slow_starts == [making.key_of(run, "zip")]
+    assert making.making(run, "zip").state == "queued"
+
+
+def test_windows_at_once_start_no_more_files_than_are_allowed(
+    workspace: Path, slow_starts: list[str]
+) -> None:
+    run = code_run(make_dataset())
+    told = at_once(run, ["zip", "report", "onnx", "script", "pt2"])
+    assert len(slow_starts) == making.MOST_AT_ONCE == 3 and len(told) == 2
+    assert all("being made already" in sentence for sentence in told)
+
+
+def test_the_lock_is_given_back_whatever_happens(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(module: str, folder: Path) -> None:
+        raise OSError
+
+    run = code_run(make_dataset())
+    monkeypatch.setattr(making, "start_detached", fail)
+    with pytest.raises(OSError):
+        making.start(run, "zip")
+    assert not is_locked(settings().cache / "exports" / making.STARTING)
+
+
+def test_what_was_never_finished_goes_after_an_hour(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run = code_run(make_dataset())
+    folders = [making.made_folder(name * 8) for name in ("old", "young")]
+    for folder, age in zip(folders, (making.LEFT_AFTER + 60, making.LEFT_AFTER - 60), strict=True):
+        folder.mkdir(parents=True)
+        (folder / making.REQUEST).write_text(json.dumps({"started": 1.0}))
+        os.utime(folder, (time.time() - age,) * 2)
+    monkeypatch.setattr(making, "start_detached", lambda module, folder: None)
+    making.start(run, "zip")
+    assert [folder.exists() for folder in folders] == [False, True]
 
 
 def test_the_oldest_files_go_when_there_is_no_room(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,7 +12,7 @@ from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
 from engine.data.dataset import remove_dataset
-from engine.export import making
+from engine.export import making, taking_in
 from engine.export.making import UNDER_WAY
 from engine.export.run_formats import RUN_FORMATS
 from engine.export.take import write_run
@@ -157,6 +157,39 @@ def packed(run: str, path: Path) -> bytes:
     return path.read_bytes()
 
 
+def arrived(app: AppTest) -> AppTest:
+    """The page once the import that it watches has ended."""
+    job = app.session_state[run_import.JOB]
+    deadline = time.monotonic() + 90
+    while taking_in.taking_in(job).state in UNDER_WAY:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    fine(app.run())
+    assert run_import.JOB not in app.session_state and not taking_in.job_folder(job).exists()
+    return app
+
+
+def test_an_import_shows_how_far_it_is_and_can_be_stopped(
+    workspace: Path, drop: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(make_dataset())
+    data = packed(run, tmp_path / "run.zip")
+    RunStore().remove(run)
+    monkeypatch.setattr(taking_in, "start_detached", lambda module, folder: None)  # as one that is starting
+    path = drop(data)
+    app = open_page("runs")
+    assert not path.exists() and not RunStore().list(), "the page has handed it on and read none of it"
+    job = app.session_state[run_import.JOB]
+    fine(app.button(key="runs.import.stop").click().run())
+    folder = taking_in.job_folder(job)
+    assert (folder / making.STOP).exists()
+    (folder / making.STATUS).write_text('{"state": "stopped"}')
+    app = arrived(app)
+    assert run_import.STOPPED in [one.value for one in app.info] and not RunStore().list()
+    fine(app.run())
+    assert not app.info or run_import.STOPPED not in app.info[0].value, "it is told once"
+
+
 def test_a_dropped_zip_brings_its_runs(workspace: Path, drop: Any, tmp_path: Path) -> None:
     dataset = make_dataset()
     run = make_run(dataset, HOSTILE[0])
@@ -164,7 +197,7 @@ def test_a_dropped_zip_brings_its_runs(workspace: Path, drop: Any, tmp_path: Pat
     RunStore().remove(run)
     remove_dataset(dataset.id)
     path = drop(data)
-    app = open_page("runs")
+    app = arrived(open_page("runs"))
     assert "1 run taken in" in words(app) and "is not here" in words(app)
     assert list(app.dataframe[0].value["Name"]) == [HOSTILE[0]] and not path.exists()
     assert not [one for one in [*app.success, *app.warning] if HOSTILE[0] in one.value], "it stays literal"
@@ -174,7 +207,7 @@ def test_a_dropped_zip_brings_its_runs(workspace: Path, drop: Any, tmp_path: Pat
 
 def test_a_dropped_file_that_is_none_is_refused_in_a_sentence(workspace: Path, drop: Any) -> None:
     path = drop(b"PK\x03\x04 not really")
-    app = open_page("runs")
+    app = arrived(open_page("runs"))
     assert "holds no runs of this program" in app.error[0].value.replace("\\", "")
     assert not path.exists() and not RunStore().list()
 
@@ -189,5 +222,5 @@ def test_a_run_from_elsewhere_can_be_looked_at_without_its_images(
         RunStore().remove(run)
         remove_dataset(dataset.id)
         drop(data)
-        open_page("runs")
+        arrived(open_page("runs"))
         fine(open_page("runs", run=run))
