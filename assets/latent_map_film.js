@@ -68,7 +68,7 @@ class Film {
   move(at) {
     const { map } = this, [panel] = map.plots.panels;
     map.keep.film = Math.min(Math.max(at, 0), this.maps.length - 1);
-    if (!panel?.dim) return undefined;
+    if (!panel?.dim || !map.data.film) return undefined; // side by side again: those panels are not the film's
     map.look(null);
     this.blend(panel);
     panel.cell.take(panel);
@@ -91,7 +91,7 @@ class Film {
     const still = window.matchMedia("(prefers-reduced-motion: reduce)").matches, from = Math.floor(this.at);
     const begun = performance.now() - (this.at > from ? HOLD + MOVE * (this.at - from) : 0);
     const step = async () => {
-      if (!this.playing || this.map.dead) return;
+      if (!this.playing || this.map.dead || !this.map.data.film) { this.pause(); return; }
       const whole = Math.floor((performance.now() - begun) / (HOLD + MOVE));
       const way = ((performance.now() - begun) % (HOLD + MOVE)) - HOLD;
       await this.move(from + whole + (still ? 0 : ease(Math.max(0, way / MOVE))));

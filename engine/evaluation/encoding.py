@@ -77,9 +77,12 @@ def encode(
         if tell:
             tell("reading images", progress.done, progress.total or 0)
 
-    images = pixels(dataset, side if name == PIXELS else stored_size(side), progress=reading, stop=stop)
+    def images() -> np.ndarray:
+        kept = side if name == PIXELS else stored_size(side)
+        return pixels(dataset, kept, progress=reading, stop=stop)
+
     if name == PIXELS:
-        return images[wanted].reshape(len(wanted), -1).astype(np.float32) / np.float32(255)
+        return images()[wanted].reshape(len(wanted), -1).astype(np.float32) / np.float32(255)
     return _encoded(name, dataset, images, side, rows, seed, tell, stop)
 
 
@@ -92,16 +95,16 @@ def _brought(vectors: np.ndarray, wanted: np.ndarray) -> np.ndarray:
 def _encoded(
     name: str,
     dataset: Dataset,
-    images: np.ndarray,
+    images: Callable[[], np.ndarray],
     side: int,
     rows: np.ndarray | None,
     seed: int,
     tell: Tell | None,
     stop: Callable[[], bool] | None,
 ) -> np.ndarray | None:
-    few = rows is not None and 2 * len(rows) < len(images)  # else all of them: the next question finds them
+    few = rows is not None and 2 * len(rows) < len(dataset)  # else all of them: the next question finds them
     note = note_of(name, side, seed, dataset.fingerprint, rows if few else None)
-    found = known_features(note, len(images))
+    found = known_features(note, len(dataset))
     if found is None:
         found = _computed(name, dataset, images, side, rows if few else None, seed, tell, stop)
         if found is None:
@@ -114,7 +117,7 @@ def _encoded(
 def _computed(
     name: str,
     dataset: Dataset,
-    images: np.ndarray,
+    images: Callable[[], np.ndarray],
     side: int,
     rows: np.ndarray | None,
     seed: int,
@@ -134,7 +137,7 @@ def _computed(
 
     return cached_features(
         build_encoder(name, side, seed).to(device),
-        images,
+        images(),
         dataset.fingerprint,
         rows=rows,
         progress=progress,

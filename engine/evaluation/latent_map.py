@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import contextlib
 import time
+import traceback
+from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
@@ -165,19 +167,29 @@ class _Mapping:
         if points.known_neighbours:
             return
         self.writer.progress(phase="finding neighbours", step=0, steps=0)
-        graph = points.graph(max(NEIGHBOURS, self.config.neighbours))
+        graph = points.graph(max(NEIGHBOURS, self.config.neighbours, *self._wanted()))
         self.writer.map_part(
             layout.MAP_NEIGHBOURS,
             index=graph.index[:, :NEIGHBOURS].astype(np.int32),
             distance=graph.distance[:, :NEIGHBOURS],
         )
 
+    def _wanted(self) -> Iterator[int]:
+        """How many neighbours the methods will ask for, so that they are looked for once."""
+        for name in self.config.names:
+            yield int(getattr(self.config, f"{name}_n_neighbors", 0))
+            yield int(3 * getattr(self.config, f"{name}_perplexity", 0))
+
     def _keep_clusters(self, points: Points) -> None:
         """Clusters in the original space, last: no panel waits for them."""
         self.writer.progress(phase="finding clusters", step=0, steps=0)
         if self.writer.stop_requested():
             raise Stopped
-        found = density_clusters(points, self.recipe.seed)
+        try:
+            found = density_clusters(points, self.recipe.seed)
+        except (MemoryError, ValueError, UserError):  # the maps are all there; a colour less is no failure
+            traceback.print_exc()
+            return
         self.writer.map_part(layout.MAP_CLUSTERS, label=found.labels.astype(np.int32))
 
     def _panel(self, name: str, points: Points) -> dict[str, Any]:
@@ -204,12 +216,12 @@ class _Mapping:
         try:
             seed = self.recipe.seed + self.config.redraw
             made = project(name, points, self.config.of(name), self.config.dimensions, seed, watch)
-        except CannotProject as error:
+        except UserError as error:  # of these points, or of its settings: the other methods go on
             row |= {"error": str(error), "seconds": time.monotonic() - begun}
         else:
             row |= {"seconds": time.monotonic() - begun, "landmarks": made.landmarks}
             row |= {"notes": list(made.notes), "facts": made.facts or {}}
-            self.writer.map_part(name, positions=made.positions, **frames.arrays())
+            self.writer.map_part(name, positions=made.positions, **frames.arrays(made.positions))
             self.writer.metric(row)  # it can be looked at while it is being judged
             row |= {"quality": self._judged(name, points, made, frames)}
         self.writer.metric(row)
@@ -222,7 +234,7 @@ class _Mapping:
         k, seed = self.config.neighbours, self.recipe.seed
         quality = map_quality(points, made.positions, self.labels, k, seed)
         kept = kept_neighbours(points, made.positions, k, seed).astype(np.uint8)
-        self.writer.map_part(name, positions=made.positions, kept=kept, **frames.arrays())
+        self.writer.map_part(name, positions=made.positions, kept=kept, **frames.arrays(made.positions))
         return quality.as_dict()
 
     def _known(self, name: str) -> dict[str, Any] | None:
@@ -256,5 +268,9 @@ class _Frames:
         if len(self.kept) > self.most:
             self.kept, self.every = self.kept[::2], 2 * self.every
 
-    def arrays(self) -> dict[str, np.ndarray]:
-        return {"frames": np.stack(self.kept)} if self.kept else {}
+    def arrays(self, last: np.ndarray) -> dict[str, np.ndarray]:
+        """The frames, (f, n, dimensions), the map itself as the last; nothing where there are none."""
+        if not self.kept:
+            return {}
+        ends = np.array_equal(self.kept[-1], last)
+        return {"frames": np.stack(self.kept if ends else [*self.kept, last])}

@@ -69,7 +69,7 @@ def start_placing(run: str, pictures: Sequence[tuple[str, bytes]] | Path) -> str
         UserError: Too many are under way, or the disk is full.
     """
     _forget_old()
-    under_way = [name for name, child in _children.items() if child.poll() is None]
+    under_way = [name for name, child in list(_children.items()) if child.poll() is None]
     if len(under_way) >= MOST_AT_ONCE:
         raise UserError(f"{len(under_way)} others are placing pictures just now: try again in a moment.")
     placing = files.new_id()

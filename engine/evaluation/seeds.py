@@ -12,6 +12,7 @@ from engine.evaluation.map_result import LatentMap, Panel
 from engine.methods.latent_map_config import only
 from engine.projections import projection_entry
 from engine.projections.clusters import Kept, kept_together
+from engine.projections.kernel_pca import SAMPLE
 from engine.projections.points import Points
 from engine.runs.recipe import Recipe, check_recipe, make_recipe
 
@@ -35,7 +36,10 @@ class SeedsReport:
 
 def chance_of(panel: Panel) -> str:
     """What the seed decides on a panel, in one sentence; empty where every seed draws the same map."""
-    return BY_LANDMARKS if panel.row.get("landmarks") else projection_entry(panel.method).chance
+    if panel.row.get("landmarks"):
+        return BY_LANDMARKS
+    n = 0 if panel.positions is None else len(panel.positions)
+    return "" if panel.method == "kernel_pca" and n <= SAMPLE else projection_entry(panel.method).chance
 
 
 def redrawn(recipe: Recipe, method: str, count: int = OTHERS) -> dict[int, Recipe]:
@@ -110,5 +114,5 @@ def _in_words(title: str, together: int, asked: int) -> str:
         return f"{title} keeps it together with {how}: it does not hang on the seed."
     if not together:
         how = "the other seed asked" if asked == 1 else f"any of {asked} other seeds"
-        return f"{title} does not keep it together with {how}: that it lies together is chance."
+        return f"{title} does not keep it together with {how}: where it lies together, that is chance."
     return f"{title} keeps it together with {together} of {asked} other seeds: in part it is chance."

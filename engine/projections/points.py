@@ -184,7 +184,7 @@ def _by_all(x: np.ndarray, bank: np.ndarray, k: int, others: bool) -> Neighbours
     in float64.
     """
     mean = bank.mean(0, dtype=np.float64)
-    centred = tuple((given - mean).astype(np.float32) for given in (x, bank))
+    centred, precise = _centred(x, bank, mean, np.float32), None
     m, n = len(x), len(bank)
     index, distance = np.empty((m, k), np.int64), np.empty((m, k), np.float32)
     size = max(1, min(m, CHUNK_CELLS // n))
@@ -193,9 +193,15 @@ def _by_all(x: np.ndarray, bank: np.ndarray, k: int, others: bool) -> Neighbours
         index[rows], distance[rows], sure = _nearest_rows(x, bank, centred, rows, k, others)
         if not sure.all():
             doubtful = rows[~sure]
-            precise = tuple(given.astype(np.float64) - mean for given in (x, bank))
+            precise = precise or _centred(x, bank, mean, np.float64)
             index[doubtful], distance[doubtful], _ = _nearest_rows(x, bank, precise, doubtful, k, others)
     return Neighbours(index, distance)
+
+
+def _centred(x: np.ndarray, bank: np.ndarray, mean: np.ndarray, kind: type) -> tuple[np.ndarray, np.ndarray]:
+    """Both less the mean; one array where both are the same."""
+    moved = (bank - mean).astype(kind, copy=False)
+    return (moved if x is bank else (x - mean).astype(kind, copy=False)), moved
 
 
 def _nearest_rows(

@@ -13,6 +13,7 @@ from engine.data.splits import SPLITS
 from engine.evaluation.map_result import LatentMap, Panel, PanelProgress
 from engine.export.map_figures import FIGURES
 from engine.projections import projection_entry
+from engine.runs import layout
 from engine.runs.store import RunStore
 from pages.components import map_pack as pack
 from pages.components.sprites import pictures_of
@@ -39,8 +40,10 @@ def map_bytes(run: str, found: LatentMap, dataset: Dataset, shown: Sequence[str]
 def map_version(run: str, panels: Sequence[PanelProgress], shown: Sequence[str]) -> str:
     """Changes with what the panels show; the address of the pack ends in it."""
     ready = all(panel.drawn or panel.error for panel in panels)
-    doing = "" if ready else RunStore().progress(run).get("phase")
-    return hashlib.sha256(repr((run, list(shown), panels, doing)).encode()).hexdigest()[:16]
+    store = RunStore()
+    doing = "" if ready else store.progress(run).get("phase")
+    clusters = layout.map_path(store.folder(run), layout.MAP_CLUSTERS).exists()  # a colour that comes last
+    return hashlib.sha256(repr((run, list(shown), panels, doing, clusters)).encode()).hexdigest()[:16]
 
 
 def _working(run: str) -> str:
@@ -86,7 +89,7 @@ def colour_fields(found: LatentMap, dataset: Dataset) -> list[pack.ColourField]:
     fields = []
     if dataset.is_labelled and len(dataset.classes) <= MAX_CLASSES:
         fields.append(known_classes("class", found.label, list(dataset.classes)))
-    fields += list(_said(found))
+    fields += list(_said(found, list(dataset.classes)))
     fields.append(known_classes("split", found.split, list(SPLITS)))
     top = int(found.cluster.max(initial=-1)) + 1
     if top > 0:
@@ -96,7 +99,7 @@ def colour_fields(found: LatentMap, dataset: Dataset) -> list[pack.ColourField]:
         if panel.kept is not None:
             name = f"trust in {panel.title}"
             share = panel.kept.astype(np.float32)
-            unit = f"of {found.settings.neighbours} neighbours kept"
+            unit = f"of {panel.quality.get('k', found.settings.neighbours)} neighbours kept"
             fields.append(pack.ColourField(name, "number", share, unit=unit))
     return fields
 
@@ -118,18 +121,17 @@ def _factors(found: LatentMap, dataset: Dataset) -> Iterator[pack.ColourField]:
             yield known_classes(title, codes, names.tolist())
 
 
-def _said(found: LatentMap) -> Iterator[pack.ColourField]:
+def _said(found: LatentMap, classes: list[str]) -> Iterator[pack.ColourField]:
     """What the classifier whose encoder this is says of the images, and whether it is right."""
     kind, _, run = (found.recipe.backbone or "").partition(":")
     arrays: dict[str, Any] | None = RunStore().predictions(run) if kind == "run" else None
-    if arrays is None or "probabilities" not in arrays:
+    if arrays is None or "probabilities" not in arrays or not len(arrays.get("index", ())):
         return
     if RunStore().recipe(run).dataset != found.recipe.dataset:
         return
     answers = np.full(int(max(arrays["index"].max(), found.index.max())) + 1, -1)
     answers[arrays["index"]] = arrays["probabilities"].argmax(1)
     said = answers[found.index]
-    names = [f"class {i}" for i in range(arrays["probabilities"].shape[1])]
-    yield known_classes("prediction", said, names)
+    yield known_classes("prediction", said, classes)
     right = np.where((said < 0) | (found.label < 0), -1, (said != found.label).astype(int))
     yield known_classes("correct", right, ["right", "wrong"])

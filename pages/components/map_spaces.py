@@ -49,6 +49,9 @@ def spaces_bin(request: Request) -> Response:
         data = _packed(tuple(runs[: pack.MOST_PANELS]), method, by, film)
     except UserError as error:
         return JSONResponse({"error": str(error)}, status_code=404, headers=NO_STORE)
+    except (IndexError, ValueError):  # an address made by hand: runs of other images, or one of them twice
+        words = "These maps do not show the same images: choose others."
+        return JSONResponse({"error": words}, status_code=404, headers=NO_STORE)
     return Response(data, media_type="application/octet-stream", headers=NO_STORE)
 
 
@@ -62,7 +65,10 @@ def _packed(runs: tuple[str, ...], method: str, by: str, film: bool = False) -> 
     named = [f"{_title(by)} {_shown(one.recipe.config.get(by))}" for one in maps.values()]
     for (run, one), title in zip(maps.items(), named if by else titles(list(maps.values())), strict=True):
         panel = next(panel for panel in one.done if panel.method == method)
-        panels.append(pack.Panel(title, found.positions[run], figures=list(figures(panel, one))))
+        entry = projection_entry(method)
+        lines = [entry.seen, entry.beware, *panel.row.get("notes", [])]
+        figured = list(figures(panel, one))
+        panels.append(pack.Panel(title, found.positions[run], lines=lines, figures=figured))
     names = dataset.names
     captions = [names[int(place)] for place in found.index]
     colours = [known_classes("class", found.label, list(dataset.classes) or ["no label"])]
@@ -176,7 +182,12 @@ def _strip(dataset: Dataset, pins: list[int]) -> None:
         )
         return
     pictures = [{**item(dataset, place, 96), "id": place} for place in pins]
-    gallery(pictures, f"maps.pinned.{dataset.id}", choose=pins.remove)
+
+    def let_go(place: int) -> None:
+        if place in pins:  # a second click may come before the page has drawn the first
+            pins.remove(place)
+
+    gallery(pictures, f"maps.pinned.{dataset.id}", choose=let_go)
     st.caption(f"{len(pins)} of {MOST_PINS} pinned; click one to let it go.")
 
 

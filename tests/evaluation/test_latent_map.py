@@ -54,6 +54,20 @@ def flat(data: Dataset, rows: np.ndarray) -> np.ndarray:
     return pixels(data, SIDE)[rows].reshape(len(rows), -1).astype(np.float64) / 255
 
 
+def test_a_nearly_collapsed_encoder_fails_on_the_panels_that_need_more_and_draws_the_rest(
+    shapes: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    three = np.eye(3, 6, dtype=np.float32)
+    monkeypatch.setattr(latent_map, "encode", lambda name, data, side, rows, **rest: three[rows % 3])
+    _, found, _ = drawn(
+        map_recipe(shapes, "pca", "lle", "isomap", "umap", umap_min_dist=1.0, umap_spread=0.5)
+    )
+    said = {panel.method: panel.error for panel in found.panels}
+    assert said["pca"] is None and found.panels[0].positions is not None
+    assert "are different" in str(said["lle"]) and "are different" in str(said["isomap"])
+    assert "min_dist" in str(said["umap"]) or "spread" in str(said["umap"])
+
+
 def test_every_panel_draws_its_own_method_of_the_same_points(shapes: Dataset) -> None:
     _, found, results = drawn(map_recipe(shapes, "pca", "lle", "isomap", points=1000))
     assert [panel.title for panel in found.panels] == ["PCA", "LLE", "Isomap"]
@@ -146,7 +160,8 @@ def test_methods_that_move_points_leave_a_film_that_ends_in_the_map(shapes: Data
     _, found, _ = drawn(map_recipe(shapes, "tsne", points=60, tsne_perplexity=5))
     (panel,) = found.panels
     assert panel.frames is not None and panel.frames.shape[1:] == (60, 2)
-    assert 5 <= len(panel.frames) <= latent_map.FRAMES + 1
+    assert 5 <= len(panel.frames) <= latent_map.FRAMES + 2
+    assert np.array_equal(panel.frames[-1], panel.positions), "the film ends in the map"
     moved = [float(np.abs(a - b).mean()) for a, b in zip(panel.frames, panel.frames[1:], strict=False)]
     assert max(moved) > 0
 

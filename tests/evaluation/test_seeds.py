@@ -53,8 +53,8 @@ def test_all_and_none_are_said_as_such() -> None:
     every = asked_of_seeds(POINTS, GROUP, [together()] * 3, "UMAP").sentence
     none = asked_of_seeds(POINTS, GROUP, [apart()] * 3, "UMAP").sentence
     assert every == "UMAP keeps it together with all 3 other seeds: it does not hang on the seed."
-    assert (
-        none == "UMAP does not keep it together with any of 3 other seeds: that it lies together is chance."
+    assert none == (
+        "UMAP does not keep it together with any of 3 other seeds: where it lies together, that is chance."
     )
     assert "with both other seeds:" in asked_of_seeds(POINTS, GROUP, [together()] * 2, "UMAP").sentence
     assert "the other seed asked" in asked_of_seeds(POINTS, GROUP, [apart()], "UMAP").sentence

@@ -13,6 +13,7 @@ from engine.data.dataset import Dataset
 from engine.evaluation import map_result
 from engine.evaluation.latent_map import carry_out
 from engine.methods.latent_map_config import only
+from engine.runs import layout
 from engine.runs.executors import InlineExecutor
 from engine.runs.recipe import check_recipe, make_recipe
 from engine.runs.store import RunStore
@@ -101,3 +102,11 @@ def test_a_panel_that_comes_while_the_page_is_drawn_is_not_missed(
     carry_out(RunStore().recipe(run), RunStore().writer(run))
     with pytest.raises(Rerun):
         map_stage.watch_map(run, seen)
+
+
+def test_the_colour_of_clusters_comes_after_the_last_panel_and_is_not_missed(run: str) -> None:
+    carry_out(RunStore().recipe(run), RunStore().writer(run))
+    clusters = layout.map_path(RunStore().folder(run), layout.MAP_CLUSTERS)
+    whole = map_stage.seen_of(run)
+    clusters.rename(clusters.with_suffix(".later"))
+    assert map_stage.seen_of(run) != whole, "a page that drew all panels before must be drawn anew"
