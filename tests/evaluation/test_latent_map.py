@@ -60,7 +60,7 @@ def test_a_nearly_collapsed_encoder_fails_on_the_panels_that_need_more_and_draws
     three = np.eye(3, 6, dtype=np.float32)
     monkeypatch.setattr(latent_map, "encode", lambda name, data, side, rows, **rest: three[rows % 3])
     _, found, _ = drawn(
-        map_recipe(shapes, "pca", "lle", "isomap", "umap", umap_min_dist=1.0, umap_spread=0.5)
+        map_recipe(shapes, "pca", "lle", "isomap", "umap", umap_min_dist=0.9, umap_spread=0.5)
     )
     said = {panel.method: panel.error for panel in found.panels}
     assert said["pca"] is None and found.panels[0].positions is not None
