@@ -13,7 +13,7 @@ from pages.components.compare_charts import bars_figure, cost_figure, few_figure
 from pages.components.compare_published import published_part
 from pages.components.compare_recipe import recipe_part
 from pages.components.compare_table import comparison_table
-from pages.components.run_view import ADVICE, run_head
+from pages.components.run_view import how_it_ended, run_head
 from pages.components.text import count_text, md
 
 POLL_SECONDS = 0.7
@@ -29,9 +29,7 @@ def show_comparison(run: str, again: Callable[[str], None] | None = None) -> Non
     """
     summary, status = store.run_store().get(run), store.run_store().status(run)
     run_head(summary, status, again)
-    if status.state in ADVICE:
-        text = f"{md(status.error or status.state.capitalize() + '.')} {ADVICE[status.state]}"
-        (st.error if status.state == "failed" else st.info)(text, icon=":material/info:")
+    how_it_ended(status)
     found = read_comparison(run, store.run_store())
     if status.state in store.ACTIVE:
         watch(run, found)

@@ -21,7 +21,7 @@ from pages.components.map_stage import draw_panels, seen_of, watch_map
 from pages.components.map_strip import strip_part
 from pages.components.map_trust import trust_part
 from pages.components.map_view import selected_rows, view_key
-from pages.components.run_view import ADVICE, run_head
+from pages.components.run_view import how_it_ended, run_head
 from pages.components.take_home import take_home
 from pages.components.text import md
 
@@ -38,9 +38,7 @@ def show_map(run: str, again: Callable[[str], None] | None = None) -> None:
     seen = seen_of(run)
     summary, status = store.run_store().get(run), store.run_store().status(run)
     run_head(summary, status, again)
-    if status.state in ADVICE:
-        text = f"{md(status.error or status.state.capitalize() + '.')} {ADVICE[status.state]}"
-        (st.error if status.state == "failed" else st.info)(text, icon=":material/info:")
+    how_it_ended(status)
     found = read_map(run, store.run_store())
     if status.state in store.ACTIVE:
         watch_map(run, seen)

@@ -49,9 +49,7 @@ def show_run(run: str, again: Callable[[str], None] | None = None) -> None:
     run_head(summary, status, again)
     if damaged := store.run_store().damaged(run):
         st.warning(md(damaged), icon=":material/broken_image:")
-    if status.state in ADVICE:
-        text = f"{md(status.error or status.state.capitalize() + '.')} {ADVICE[status.state]}"
-        (st.error if status.state == "failed" else st.info)(text, icon=":material/info:")
+    how_it_ended(status)
     with st.container(key="run-body"):
         left, right = st.columns([1, 2.7], gap="medium")
     with left:
@@ -64,6 +62,13 @@ def show_run(run: str, again: Callable[[str], None] | None = None) -> None:
         RESULTS[summary.method](summary)
     if status.state in store.FINAL:
         take_home(summary)
+
+
+def how_it_ended(status: Status) -> None:
+    """Why a run ended before it was done, and what to do; nothing of one that is under way or done."""
+    if status.state in ADVICE:
+        text = f"{md(status.error or status.state.capitalize() + '.')} {ADVICE[status.state]}"
+        (st.error if status.state == "failed" else st.info)(text, icon=":material/info:")
 
 
 def _recipe(run: str) -> None:

@@ -17,7 +17,7 @@ from pages.components import charts, store
 from pages.components.compose import Composer, start_button
 from pages.components.recent import recent_runs
 from pages.components.recipe_card import recipe_card
-from pages.components.run_view import ADVICE, run_head
+from pages.components.run_view import how_it_ended, run_head
 from pages.components.text import md, one_line
 from pages.components.try_charts import depth_figure
 from pages.components.try_source import SPLITS
@@ -57,9 +57,7 @@ def show_depth(run: str, again: Callable[[str], None]) -> None:
     """
     summary, status = store.run_store().get(run), store.run_store().status(run)
     run_head(summary, status, again)
-    if status.state in ADVICE:
-        text = f"{md(status.error or status.state.capitalize() + '.')} {ADVICE[status.state]}"
-        (st.error if status.state == "failed" else st.info)(text, icon=":material/info:")
+    how_it_ended(status)
     rows = rows_of(run)
     if status.state in store.ACTIVE:
         _watch(run, status.state, sum(map(len, rows.values())))
