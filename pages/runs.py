@@ -1,4 +1,4 @@
-"""Runs: everything that was trained here; filter, compare, open, tidy up."""
+"""Runs: everything that was trained here; filter, compare, open, tidy up, hand on."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ from engine.runs.summary import RunSummary
 from pages.components import store
 from pages.components.compare_curves import compare_curves
 from pages.components.run_import import import_part, tell_imported
+from pages.components.run_pack import pack_part
 from pages.components.run_table import filters, run_table
 from pages.components.run_view import confirm_delete, show_run
 from pages.components.text import md, size_text
@@ -34,7 +35,8 @@ def main() -> None:
         actions(picked)
         compare_curves(picked)
     else:
-        st.caption("Tick runs to compare, open, stop, resume, rename or delete them.")
+        st.caption("Tick runs to compare, open, stop, resume, rename, pack or delete them.")
+    pack_part(runs, picked)
     import_part()
 
 
@@ -62,9 +64,10 @@ def headline(runs: list[RunSummary]) -> None:
 def actions(picked: list[RunSummary]) -> None:
     """What can be done with the ticked runs."""
     one = picked[0] if len(picked) == 1 else None
-    stoppable = [run for run in picked if run.state in store.ACTIVE]
-    resumable = [run for run in picked if run.state in store.RESUMABLE]
-    removable = [run for run in picked if run.state in store.FINAL]
+    mine = [run for run in picked if store.run_store().may_change(run.id)]
+    stoppable = [run for run in mine if run.state in store.ACTIVE]
+    resumable = [run for run in mine if run.state in store.RESUMABLE]
+    removable = [run for run in mine if run.state in store.FINAL]
     with st.container(horizontal=True, vertical_alignment="center", key="run-actions"):
         if one and st.button("Open", type="primary", icon=":material/open_in_full:", key="runs.open"):
             store.go_to_run(one)
@@ -80,7 +83,7 @@ def actions(picked: list[RunSummary]) -> None:
             for run in resumable:
                 store.attempt(partial(store.resume, run.id))
             st.rerun()
-        if one:
+        if one and mine:
             rename(one)
         if removable and st.button(
             _counted("Delete…", removable), icon=":material/delete:", key="runs.delete"

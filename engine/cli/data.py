@@ -183,15 +183,14 @@ def _show(dataset: Dataset, as_json: bool) -> None:
 
 
 def remove_set(args: argparse.Namespace) -> None:
-    from engine.data.dataset import open_dataset, remove_dataset
-    from engine.runs.layout import ACTIVE
+    from engine.data.dataset import open_dataset
+    from engine.removal import remove_data
     from engine.runs.store import RunStore
 
     name = open_dataset(args.id).name
-    used = any(run.dataset == args.id and run.state in ACTIVE for run in RunStore().list())
-    if used:
+    if RunStore().in_use(args.id):
         raise UserError("A queued or running run uses this data set: stop it first, then remove the set.")
-    remove_dataset(args.id, in_use=used)
+    remove_data(args.id)
     if args.json:
         print_json({"removed": args.id})
     else:

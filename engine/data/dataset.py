@@ -11,7 +11,8 @@ from typing import IO, TYPE_CHECKING, Any
 
 import numpy as np
 
-from engine import files
+from engine import access, files
+from engine.access import CHANGE, READ, Ownership
 from engine.data.index import IMAGES, INFO, column, count_by_split, read_index
 from engine.data.splits import SPLITS
 from engine.errors import UserError
@@ -37,6 +38,10 @@ class DatasetSummary:
     source: str
     bytes: int
     info: dict[str, Any] = field(repr=False)
+
+    @property
+    def ownership(self) -> Ownership:
+        return access.ownership(self.info)
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,6 +113,10 @@ class Dataset:
         """Images by split, then by class; unlabelled ones are left out of the inner dict."""
         return count_by_split(self.labels, self.split_codes, self.classes)
 
+    @property
+    def ownership(self) -> Ownership:
+        return access.ownership(self.info)
+
     def raw_bytes(self, i: int) -> bytes:
         """The image file's bytes as they were added."""
         offset, length = (int(value) for value in self.offsets[i])
@@ -129,7 +138,7 @@ def open_dataset(dataset_id: str) -> Dataset:
     """The data set with this id; kept open until it is renamed or removed.
 
     Raises:
-        UserError: There is none, or its files are damaged.
+        UserError: There is none that who is acting may see, or its files are damaged.
     """
     root = files.inside(settings().datasets, files.check_id(dataset_id, "data set id"))
     try:
@@ -140,7 +149,10 @@ def open_dataset(dataset_id: str) -> Dataset:
         while len(_opened) >= 16:
             _opened.pop(next(iter(_opened)), None)
         _opened[key] = _load(root)
-    return _opened[key]
+    found = _opened[key]
+    if not access.may(READ, found.ownership):
+        raise UserError(f"There is no data set '{dataset_id}': choose one from the list.")
+    return found
 
 
 def _load(root: Path) -> Dataset:
@@ -169,21 +181,27 @@ def _load(root: Path) -> Dataset:
 
 
 def list_datasets() -> list[DatasetSummary]:
-    """All data sets, newest first; reads one small file each."""
-    found = []
+    """All data sets that who is acting may see, newest first; reads one small file each."""
+    found, person = [], access.me()
     try:
         ids = [entry.name for entry in settings().datasets.iterdir()]
     except OSError:
         return []
     for dataset_id in ids:
-        summary = summarise(dataset_id) if files.ID_PATTERN.fullmatch(dataset_id) else None
-        if summary:
+        summary = card(dataset_id) if files.ID_PATTERN.fullmatch(dataset_id) else None
+        if summary and access.may(READ, summary.ownership, person):
             found.append(summary)
     return sorted(found, key=lambda summary: (-summary.created, summary.id))
 
 
 def summarise(dataset_id: str) -> DatasetSummary | None:
-    """The card of one data set; None if there is none or its dataset.json cannot be read."""
+    """The card of one data set; None if there is none to see or its dataset.json cannot be read."""
+    found = card(dataset_id)
+    return found if found and access.may(READ, found.ownership) else None
+
+
+def card(dataset_id: str) -> DatasetSummary | None:
+    """The same whoever asks: for the engine's own accounts, never for somebody's eyes."""
     path = settings().datasets / files.check_id(dataset_id, "data set id") / INFO
     try:
         found = os.stat(path)
@@ -227,9 +245,29 @@ def clean_title(text: str) -> str:
 
 
 def rename_dataset(dataset_id: str, name: str) -> None:
-    """Give a data set another name."""
-    root = open_dataset(dataset_id).root
-    files.write_json(root / INFO, {**files.read_json(root / INFO), "name": clean_title(name)})
+    """Give a data set another name.
+
+    Raises:
+        UserError: There is none, it is somebody else's, or no name is given.
+    """
+    _rewrite(dataset_id, name=clean_title(name))
+
+
+def set_private(dataset_id: str, private: bool) -> None:
+    """Hide a data set, with the runs that learned from it, from all but its owner and teachers, or show it.
+
+    Raises:
+        UserError: There is none, it is somebody else's, or it is the server's.
+    """
+    if private and not open_dataset(dataset_id).ownership.owner:
+        raise UserError("This data set belongs to everybody here, so it cannot be made private.")
+    _rewrite(dataset_id, private=private)
+
+
+def _rewrite(dataset_id: str, **fields: Any) -> None:
+    dataset = open_dataset(dataset_id)
+    access.require(CHANGE, dataset.ownership, "data set")
+    files.write_json(dataset.root / INFO, {**files.read_json(dataset.root / INFO), **fields})
 
 
 def remove_dataset(dataset_id: str, in_use: bool = False) -> None:
@@ -240,11 +278,12 @@ def remove_dataset(dataset_id: str, in_use: bool = False) -> None:
         in_use: Whether an active run reads it; the caller knows the runs.
 
     Raises:
-        UserError: There is none, or it is in use.
+        UserError: There is none, it is somebody else's, or it is in use.
     """
     root = files.inside(settings().datasets, files.check_id(dataset_id, "data set id"))
     if not (root / INFO).exists():
         raise UserError(f"There is no data set '{dataset_id}': choose one from the list.")
+    access.require(CHANGE, access.ownership(files.read_json(root / INFO) or {}), "data set")
     if in_use:
         raise UserError("A run that is queued or running uses this data set: stop the run first.")
     files.remove_tree(root)

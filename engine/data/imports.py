@@ -9,7 +9,8 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
-from engine import files
+from engine import access, files
+from engine.access import CHANGE, Ownership
 from engine.child import start_detached
 from engine.data.catalog import CATALOG, find_catalog_set
 from engine.data.dataset import Dataset, clean_title, list_datasets, open_dataset
@@ -21,6 +22,7 @@ REQUEST, STATUS, STOP, LOCK = "request.json", "status.json", "stop", "lock"
 UNDER_WAY = ("queued", "running")
 GRACE = 20.0  # seconds a new import may be without its process: that one is being started
 MOST_AT_ONCE = 4
+GONE = "There is no such import: it was finished or dismissed."
 INTERRUPTED = "The import was interrupted, and nothing was kept: add it again."
 
 
@@ -39,6 +41,7 @@ class ImportStatus:
         note: More to show.
         error: One sentence, if it failed or was interrupted.
         dataset: Id of the new data set, once it is done.
+        owner: Id of whoever asked for it.
     """
 
     id: str
@@ -51,6 +54,11 @@ class ImportStatus:
     note: str = ""
     error: str | None = None
     dataset: str | None = None
+    owner: str = ""
+
+    @property
+    def ownership(self) -> Ownership:
+        return Ownership(self.owner, private=True)
 
 
 def start_import(
@@ -81,21 +89,26 @@ def start_import(
         raise UserError(
             "There is nothing at this place: give a folder, a zip or tar, or a name of the catalog."
         )
-    running = [status for status in list_imports() if status.state in UNDER_WAY]
+    running = [status for status in _all_imports() if status.state in UNDER_WAY]
     source_name = text if text in CATALOG else clean_title(name or Path(text).name)
     if text in CATALOG:
         for status in running:
-            if status.source_name == source_name:
+            if status.source_name == source_name and access.may(CHANGE, status.ownership):
                 return status.id
     if len(running) >= MOST_AT_ONCE:
         raise UserError(f"{MOST_AT_ONCE} imports are under way already: wait until one is done.")
     options = {"name": name, "val_fraction": val_fraction, "test_fraction": test_fraction, "seed": seed}
     import_id = files.new_id()
     folder = settings().imports / import_id
-    folder.mkdir(parents=True)
     request = {"source": text, "source_name": source_name, "started": time.time(), "options": options}
-    files.write_json(folder / REQUEST, request)
-    start_detached("engine.data.import_worker", folder)
+    request["owner"] = access.me().id
+    try:
+        folder.mkdir(parents=True)
+        files.write_json(folder / REQUEST, request)
+        start_detached("engine.data.import_worker", folder, network=text in CATALOG)
+    except OSError:
+        files.remove_tree(folder)
+        raise UserError("The import could not be started: free some disk space, then try again.") from None
     return import_id
 
 
@@ -107,12 +120,19 @@ def import_status(import_id: str) -> ImportStatus:
     """How an import is doing, truthfully: one whose process died reads as interrupted.
 
     Raises:
-        UserError: There is no such import.
+        UserError: There is no such import, or it is somebody else's.
     """
+    status = _true_status(import_id)
+    if not access.may(CHANGE, status.ownership):
+        raise UserError(GONE)
+    return status
+
+
+def _true_status(import_id: str) -> ImportStatus:
     folder = import_folder(import_id)
     request = files.read_json(folder / REQUEST)
     if not isinstance(request, dict):
-        raise UserError("There is no such import: it was finished or dismissed.")
+        raise UserError(GONE)
     status = _read(folder, request)
     if status.state in UNDER_WAY and not is_locked(folder / LOCK):
         status = _read(folder, request)  # it may have ended between the two looks
@@ -125,25 +145,39 @@ def import_status(import_id: str) -> ImportStatus:
 def _read(folder: Path, request: dict[str, Any]) -> ImportStatus:
     known = files.read_json(folder / STATUS, {"state": "queued"})
     return ImportStatus(
-        id=folder.name, source_name=str(request["source_name"]), started=float(request["started"]), **known
+        id=folder.name,
+        source_name=str(request["source_name"]),
+        started=float(request["started"]),
+        owner=str(request.get("owner", "")),
+        **known,
     )
 
 
 def list_imports() -> list[ImportStatus]:
-    """All imports that nobody has cleared, newest first."""
+    """The imports of who is acting that nobody has cleared, newest first; all, for a teacher."""
+    person = access.me()
+    return [status for status in _all_imports() if access.may(CHANGE, status.ownership, person)]
+
+
+def _all_imports() -> list[ImportStatus]:
     found = []
     with contextlib.suppress(FileNotFoundError):
         for folder in settings().imports.iterdir():
             if files.ID_PATTERN.fullmatch(folder.name):
                 with contextlib.suppress(UserError):
-                    found.append(import_status(folder.name))
+                    found.append(_true_status(folder.name))
     return sorted(found, key=lambda status: -status.started)
 
 
 def stop_import(import_id: str) -> None:
-    """Ask an import to stop; it does within a second or two and leaves nothing behind."""
+    """Ask an import to stop; it does within a second or two and leaves nothing behind.
+
+    Raises:
+        UserError: It is somebody else's.
+    """
     folder = import_folder(import_id)
     if folder.exists():
+        import_status(import_id)
         (folder / STOP).touch()
 
 
@@ -151,7 +185,7 @@ def clear_import(import_id: str) -> None:
     """Forget an import that has ended.
 
     Raises:
-        UserError: It is still under way.
+        UserError: It is still under way, or somebody else's.
     """
     folder = import_folder(import_id)
     if folder.exists() and import_status(import_id).state in UNDER_WAY:
@@ -162,7 +196,7 @@ def clear_import(import_id: str) -> None:
 def sweep_leftovers() -> None:
     """Remove what killed imports, uploads and writers left in the workspace; call it when a server starts."""
     config = settings()
-    living = {status.id for status in list_imports() if status.state in UNDER_WAY}
+    living = {status.id for status in _all_imports() if status.state in UNDER_WAY}
     wanted = {
         str(Path(files.read_json(config.imports / import_id / REQUEST)["source"]).absolute())
         for import_id in living

@@ -13,8 +13,8 @@ from typing import IO, Any
 
 import numpy as np
 
-from engine import files, lock
-from engine.data.dataset import Dataset, clean_title, open_dataset
+from engine import access, files, lock
+from engine.data.dataset import Dataset, card, clean_title, open_dataset
 from engine.data.decode import THUMB, Inspected, inspect
 from engine.data.index import (
     IMAGES,
@@ -191,6 +191,7 @@ class DatasetWriter:
             "name": [self.names[i] for i in order],
         }
         info = {
+            **access.mine(),
             **(extra or {}),
             "version": VERSION,
             "id": self.id,
@@ -267,7 +268,8 @@ def derive_into(dataset: Dataset, keep: np.ndarray, name: str) -> Dataset:
             report=report,
             split_note=dataset.split_note,
             source=str(dataset.info["source"]),
-            extra={"derived_from": dataset.id},
+            # what is private stays so in what is made of it
+            extra={"derived_from": dataset.id, "private": (card(dataset.id) or dataset).ownership.private},
         )
 
 

@@ -29,7 +29,7 @@ def save_selection(run_id: str, name: str, rows: Sequence[int], store: RunStore 
     """Keep rows under a name; an older selection of that name gives way. Gives the name as it is kept.
 
     Raises:
-        UserError: The name or the selection is empty, or there are too many.
+        UserError: The name or the selection is empty, there are too many, or the map is somebody else's.
     """
     store = store or RunStore()
     name = clean_name(name)
@@ -41,13 +41,17 @@ def save_selection(run_id: str, name: str, rows: Sequence[int], store: RunStore 
     if name not in found and len(found) >= MOST:
         raise UserError(f"This map has {MOST} selections already: remove one first.")
     found[name] = sorted(int(row) for row in np.unique(np.asarray(rows, np.int64)))
-    write_json(store.folder(run_id) / layout.SELECTIONS, found)
+    write_json(store.own_folder(run_id) / layout.SELECTIONS, found)
     return name
 
 
 def remove_selection(run_id: str, name: str, store: RunStore | None = None) -> None:
-    """Forget a selection; one that is not there is no error."""
+    """Forget a selection; one that is not there is no error.
+
+    Raises:
+        UserError: The map is somebody else's.
+    """
     store = store or RunStore()
     found = list_selections(run_id, store)
     if found.pop(name, None) is not None:
-        write_json(store.folder(run_id) / layout.SELECTIONS, found)
+        write_json(store.own_folder(run_id) / layout.SELECTIONS, found)

@@ -16,7 +16,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from engine import files
+from engine import access, files
+from engine.access import CHANGE, READ, Ownership
 from engine.errors import UserError
 from engine.models.backbones import backbone_info
 from engine.settings import PROJECT_ROOT, settings
@@ -41,14 +42,22 @@ class WeightsInfo:
     bytes: int
     sha256: str
     created: float
+    owner: str = ""
+    private: bool = False
+
+    @property
+    def ownership(self) -> Ownership:
+        return access.ownership(asdict(self))
 
 
 def add_weights(path: Path | str, arch: str, name: str | None = None) -> str:
     """Check a weights file for `arch` and keep it; gives the id for "file:<id>".
 
     Raises:
-        UserError: Wrong kind of file, wrong architecture, tensors that cannot be used, or a nearly full disk.
+        UserError: Wrong kind of file, wrong architecture, tensors that cannot be used, a nearly full disk, or
+            more than one person may have.
     """
+    from engine.runs.quotas import expecting
     from engine.runs.store import check_space
 
     path = Path(path)
@@ -61,15 +70,20 @@ def add_weights(path: Path | str, arch: str, name: str | None = None) -> str:
     if not 0 < path.stat().st_size <= MAX_BYTES:
         raise UserError("A weights file must hold between 1 byte and 4 GB: choose another.")
     check_space(settings().workspace)
+    with expecting(bytes=0):
+        return _kept(path, arch, name or path.stem)
+
+
+def _kept(path: Path, arch: str, name: str) -> str:
     weights_id = files.new_id()
     folder = files.inside(settings().tmp, weights_id)
     folder.mkdir(parents=True)
     try:
-        if suffix == ".safetensors":
+        if path.suffix.lower() == ".safetensors":
             _take_safetensors(path, folder / WEIGHTS, arch)
         else:
             _take_pickle(path, folder / WEIGHTS, arch)
-        files.write_json(folder / INFO, asdict(_describe(folder, weights_id, name or path.stem, arch)))
+        files.write_json(folder / INFO, asdict(_describe(folder, weights_id, name, arch)))
         settings().weights.mkdir(parents=True, exist_ok=True)
         os.replace(folder, files.inside(settings().weights, weights_id))
     finally:
@@ -94,7 +108,7 @@ def _describe(folder: Path, weights_id: str, name: str, arch: str) -> WeightsInf
         digest = hashlib.file_digest(file, "sha256").hexdigest()
     shown = " ".join("".join(c if c.isprintable() else " " for c in name).split())[:120] or "weights"
     size = (folder / WEIGHTS).stat().st_size
-    return WeightsInfo(weights_id, shown, arch, parameters, size, digest, time.time())
+    return WeightsInfo(weights_id, shown, arch, parameters, size, digest, time.time(), **access.mine())
 
 
 def _take_safetensors(source: Path, target: Path, arch: str) -> None:
@@ -203,22 +217,32 @@ def weights_info(weights_id: str) -> WeightsInfo:
     """What is known of added weights.
 
     Raises:
-        UserError: There are none with this id.
+        UserError: There are none with this id that who is acting may see.
     """
     folder = files.inside(settings().weights, files.check_id(weights_id, "weights id"))
+    none = UserError(f"There are no weights '{weights_id}': add them again or choose others.")
     try:
-        return WeightsInfo(**files.read_json(folder / INFO))
+        info = WeightsInfo(**files.read_json(folder / INFO))
     except TypeError:
-        raise UserError(f"There are no weights '{weights_id}': add them again or choose others.") from None
+        raise none from None
+    if not access.may(READ, info.ownership):
+        raise none
+    return info
 
 
 def weights_path(weights_id: str) -> Path:
-    """The file of added weights."""
+    """The file of added weights; there may be none.
+
+    Raises:
+        UserError: They are somebody else's and private.
+    """
+    if (files.inside(settings().weights, files.check_id(weights_id, "weights id")) / INFO).exists():
+        weights_info(weights_id)
     return files.inside(settings().weights, files.check_id(weights_id, "weights id")) / WEIGHTS
 
 
 def list_weights() -> list[WeightsInfo]:
-    """All added weights, newest first."""
+    """All added weights that who is acting may see, newest first."""
     try:
         ids = [entry.name for entry in settings().weights.iterdir() if files.ID_PATTERN.fullmatch(entry.name)]
     except OSError:
@@ -233,6 +257,10 @@ def list_weights() -> list[WeightsInfo]:
 
 
 def remove_weights(weights_id: str) -> None:
-    """Delete added weights; runs that started from them keep their own."""
-    weights_info(weights_id)
+    """Delete added weights; runs that started from them keep their own.
+
+    Raises:
+        UserError: There are none with this id, or they are somebody else's.
+    """
+    access.require(CHANGE, weights_info(weights_id).ownership, "weights file")
     files.remove_tree(files.inside(settings().weights, weights_id))

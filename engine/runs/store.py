@@ -11,12 +11,21 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from engine import access
+from engine.access import CHANGE, READ, Ownership
 from engine.errors import UserError
 from engine.files import check_id, inside, new_id, remove_tree, tree_bytes, write_bytes, write_json
 from engine.lock import release, try_lock
-from engine.runs import layout, reading, tickets
+from engine.runs import layout, outcome, quotas, reading, tickets
 from engine.runs.recipe import Recipe
-from engine.runs.summary import RunSummary, Status, make_status, summarize
+from engine.runs.summary import (
+    RunSummary,
+    Status,
+    hidden_with_data,
+    make_status,
+    ownership_of,
+    summarize,
+)
 from engine.runs.writer import RunWriter
 from engine.settings import settings
 
@@ -24,6 +33,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 MAX_NAME = 240
+RUN_NAME = re.compile(r"\brun:([a-z0-9][a-z0-9-]{0,63})")
 # RunStore has a method called list, so the type is named up here
 Summaries = list[RunSummary]
 Rows = list[dict[str, Any]]
@@ -49,9 +59,15 @@ class RunStore:
         """A new run, queued; it appears whole or not at all. Hand its id to an executor.
 
         Raises:
-            UserError: The name is too long, or the disk is nearly full.
+            UserError: The name is too long, the disk is nearly full, the recipe names what is not here, or it
+                would be more than one person may have.
         """
+        with quotas.room(runs=1):
+            return self._make(recipe, name)
+
+    def _make(self, recipe: Recipe, name: str | None) -> RunHandle:
         name = clean_name(name)
+        self._check_names(recipe)
         check_space(self.root)
         run_id = new_id()
         folder = inside(self.root, run_id)
@@ -63,24 +79,26 @@ class RunStore:
             if name:
                 write_json(hidden / layout.NAME, {"name": name})
             status = {"state": layout.QUEUED, "created": now, "attempt": 0, "digest": recipe.digest()}
+            status["owner"] = access.me().id
             write_json(hidden / layout.STATUS, status)
             os.replace(hidden, folder)
         except OSError as error:
             remove_tree(hidden)
-            raise UserError(_why_not_written(error)) from error
+            raise UserError(outcome.why_not_written(error)) from error
         return RunHandle(run_id, folder)
 
     def create_once(self, recipe: Recipe, name: str | None = None) -> tuple[str, bool]:
-        """(id, created): a run of this recipe that is queued or running already, or else a new one.
+        """(id, created): one's own run of this recipe that is queued or running already, or else a new one.
 
         However many tabs and processes ask at once, one run is made.
         """
         with layout.store_lock(self.root):
             digest = recipe.digest()
             for run in self.list():
-                if run.digest == digest and run.state in layout.ACTIVE:
+                if run.digest == digest and run.state in layout.ACTIVE and access.may(CHANGE, run.ownership):
                     return run.id, False
-            return self.create(recipe, name).id, True
+            quotas.require_room(runs=1)
+            return self._make(recipe, name).id, True
 
     def find(self, digest: str, states: frozenset[str] = layout.STATES) -> str | None:
         """The newest run whose recipe has this digest, or None."""
@@ -89,7 +107,8 @@ class RunStore:
     # looking
 
     def list(self) -> Summaries:
-        """Every run, newest first."""
+        """Every run that who is acting may see, newest first."""
+        person = access.me()
         try:
             ids = [entry.name for entry in os.scandir(self.root) if entry.name[:1] != "."]
         except OSError:
@@ -97,7 +116,14 @@ class RunStore:
         places = tickets.places(self.root)
         root = os.fspath(self.root)
         runs = [run for run_id in ids if (run := summarize(root, run_id, places)) is not None]
+        if person.role not in (access.OPERATOR, access.TEACHER):
+            runs = [run for run in runs if access.may(READ, hidden_with_data(run), person)]
         return sorted(runs, key=lambda run: (run.created, run.id), reverse=True)
+
+    def in_use(self, dataset_id: str) -> bool:
+        """Whether anybody's queued or running run learns from this data set."""
+        with access.acting_as(access.THE_OPERATOR):
+            return any(run.dataset == dataset_id and run.state in layout.ACTIVE for run in self.list())
 
     def get(self, run_id: str) -> RunSummary:
         """One run; its state is the true one.
@@ -112,15 +138,57 @@ class RunStore:
         return run
 
     def folder(self, run_id: str) -> Path:
-        """The folder of a run that exists.
+        """The folder of a run that exists and that who is acting may see.
 
         Raises:
             UserError: The id is not one, or there is no such run.
         """
         folder = inside(self.root, check_id(run_id, "run id"))
-        if not folder.is_dir():
+        if not folder.is_dir() or not self._may(READ, run_id):
             raise UserError(f"There is no run {run_id}: it may have been deleted.")
         return folder
+
+    def own_folder(self, run_id: str) -> Path:
+        """The same of a run that who is acting may change.
+
+        Raises:
+            UserError: There is no such run, or it is somebody else's.
+        """
+        folder = self.folder(run_id)
+        if not self._may(CHANGE, run_id):
+            access.require(CHANGE, self.ownership(run_id), "run")
+        return folder
+
+    def ownership(self, run_id: str) -> Ownership:
+        """Whose the run is."""
+        return ownership_of(os.fspath(self.root), check_id(run_id, "run id"))
+
+    def may_change(self, run_id: str) -> bool:
+        """Whether who is acting may rename, stop, resume or delete the run."""
+        return self._may(CHANGE, run_id)
+
+    def _may(self, action: str, run_id: str) -> bool:
+        person = access.me()
+        if person.role in (access.OPERATOR, access.TEACHER):
+            return True
+        return access.may(action, self.ownership(run_id), person)
+
+    def _check_names(self, recipe: Recipe) -> None:
+        """Refuse a recipe whose data set or runs are hidden from who is acting.
+
+        Raises:
+            UserError: One of them is; it is said to be absent.
+        """
+        if access.me().role in (access.OPERATOR, access.TEACHER):
+            return
+        from engine.data.dataset import card
+
+        found = card(recipe.dataset)
+        if found and not access.may(READ, found.ownership):
+            raise UserError(f"There is no data set '{recipe.dataset}': choose one from the list.")
+        for run_id in set(RUN_NAME.findall(recipe.to_json())):
+            if (self.root / run_id).is_dir():
+                self.folder(run_id)
 
     def recipe(self, run_id: str) -> Recipe:
         """What the run carries out.
@@ -218,6 +286,8 @@ class RunStore:
         """
         folder = self.root / check_id(run_id, "run id")
         info = layout.load_json(folder / layout.ENCODER_INFO)[0]
+        if not self._may(READ, run_id):
+            raise UserError(f"There is no run {run_id}: it may have been deleted.")
         if not info and not folder.is_dir():  # asked of every run: looking first would cost twice as much
             raise UserError(f"There is no run {run_id}: it may have been deleted.")
         return info
@@ -232,17 +302,35 @@ class RunStore:
         """Give the run a name of up to 240 letters; an empty one takes the name away.
 
         Raises:
-            UserError: The name is too long.
+            UserError: The name is too long, or the run is somebody else's.
         """
-        write_json(self.folder(run_id) / layout.NAME, {"name": clean_name(name)})
+        self._say(run_id, name=clean_name(name))
+
+    def set_private(self, run_id: str, private: bool) -> None:
+        """Hide the run from all but its owner and teachers, or show it again.
+
+        Raises:
+            UserError: The run is somebody else's.
+        """
+        self._say(run_id, private=private)
+
+    def _say(self, run_id: str, **fields: Any) -> None:
+        path = self.own_folder(run_id) / layout.NAME
+        with outcome.written():
+            write_json(path, {**layout.load_json(path)[0], **fields})
 
     def request_stop(self, run_id: str, force: bool = False) -> None:
-        """Ask the run to end; fine if it has. `force` asks its runner to kill the worker at once."""
-        folder = self.folder(run_id)
+        """Ask the run to end; fine if it has. `force` asks its runner to kill the worker at once.
+
+        Raises:
+            UserError: There is no such run, or it is somebody else's.
+        """
+        folder = self.own_folder(run_id)
         if layout.true_status(folder)["state"] in layout.ACTIVE:
-            (folder / layout.STOP).touch()
-            if force:
-                (folder / layout.FORCE).touch()
+            with outcome.written():
+                (folder / layout.STOP).touch()
+                if force:
+                    (folder / layout.FORCE).touch()
             return
         with _held(folder) as mine:
             state = layout.read_status(folder)["state"]
@@ -256,10 +344,10 @@ class RunStore:
         """Delete the run with everything it made.
 
         Raises:
-            UserError: It is queued or running.
+            UserError: It is queued or running, or somebody else's.
         """
         with layout.store_lock(self.root):
-            folder = self.folder(run_id)
+            folder = self.own_folder(run_id)
             active = layout.true_status(folder)["state"] in layout.ACTIVE
             writing = try_lock(folder / layout.WRITER_LOCK, wait=0.0 if active else 3.0)
             if writing is not None:
@@ -308,9 +396,3 @@ def _held(folder: Path) -> Iterator[bool]:
     finally:
         if lock is not None:
             release(lock)
-
-
-def _why_not_written(error: OSError) -> str:
-    if error.errno in (28, 122):
-        return "The disk is full: delete runs or data sets that are no longer needed, then try again."
-    return "The workspace folder cannot be written to: check who owns it and its free space."

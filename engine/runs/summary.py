@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engine.access import Ownership
 from engine.errors import UserError
 from engine.files import tree_bytes
 from engine.runs import layout
@@ -40,6 +41,19 @@ class RunSummary:
     attempt: int = 0
     digest: str = ""
     damaged: bool = False
+    owner: str = ""  # a person's id; empty for the server's
+    private: bool = False
+
+    @property
+    def ownership(self) -> Ownership:
+        return Ownership(self.owner, self.private)
+
+    @property
+    def seconds(self) -> float | None:
+        """From start to end; None before the end, or if the clock was set back in between."""
+        if not self.started or not self.finished or self.finished < self.started:
+            return None
+        return self.finished - self.started
 
 
 @dataclass(frozen=True)
@@ -138,7 +152,8 @@ def _read(path: str, run_id: str) -> RunSummary:
     recipe, bad_recipe = layout.load_json(f"{path}{os.sep}{layout.RECIPE}")
     progress, bad_progress = layout.load_json(f"{path}{os.sep}{layout.PROGRESS}")
     status = layout.read_status(folder)
-    name = _text(layout.load_json(f"{path}{os.sep}{layout.NAME}")[0].get("name"))
+    about = layout.load_json(f"{path}{os.sep}{layout.NAME}")[0]
+    name = _text(about.get("name"))
     method, dataset = _text(recipe.get("method")) or "unknown", _text(recipe.get("dataset")) or "unknown"
     backbone = _text(recipe.get("backbone"))
     metrics = {key: progress[key] for key in ("last", "best") if isinstance(progress.get(key), dict)}
@@ -165,6 +180,8 @@ def _read(path: str, run_id: str) -> RunSummary:
         attempt=int(layout.number(status.get("attempt"))),
         digest=_text(status.get("digest")) or recipe_digest(recipe),
         damaged=bad_recipe or bad_progress or bool(status.get("damaged")) or not recipe,
+        owner=_text(status.get("owner")) or "",
+        private=about.get("private", False) is not False,
     )
 
 
@@ -175,13 +192,30 @@ def default_name(method: str, backbone: str | None, dataset: str) -> str:
 
 def data_name(dataset: str) -> str:
     """What people call a data set; its id where there is none (any more)."""
-    from engine.data.dataset import summarise
+    from engine.data.dataset import card  # who may not see the set does not see its runs either
 
     try:
-        found = summarise(dataset)
+        found = card(dataset)
     except UserError:
         return dataset
     return found.name if found else dataset
+
+
+def ownership_of(root: str, run_id: str) -> Ownership:
+    """Whose a run is: its own mark, and hidden with its data set."""
+    run = _remembered(f"{root}{os.sep}{run_id}", run_id)
+    return hidden_with_data(run) if run else Ownership("", private=True)
+
+
+def hidden_with_data(run: RunSummary) -> Ownership:
+    """The run's ownership; private too where its data set is, for a run shows its images."""
+    from engine.data.dataset import card
+
+    try:
+        found = card(run.dataset)
+    except UserError:
+        found = None
+    return Ownership(run.owner, run.private or bool(found and found.ownership.private))
 
 
 def _changed(path: str) -> float:

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-import logging
 import threading
 from collections import OrderedDict
 from collections.abc import Callable
 from concurrent.futures import Future, ThreadPoolExecutor
 from typing import Any
 
+from engine.access import as_me
 from engine.errors import UserError
+from engine.logs import fault
 
 MAX_KEPT = 64
-FAILED = "This could not be worked out; the details are in the server's log."
+FAILED = "This could not be worked out; the server's log has the details under {}."
 _pool = ThreadPoolExecutor(max_workers=1, thread_name_prefix="background")
 _known: OrderedDict[object, Future[Any]] = OrderedDict()
 _guard = threading.Lock()
@@ -32,7 +33,7 @@ def ask(key: object, work: Callable[[], Any], patience: float = 0.2) -> tuple[bo
     with _guard:
         future = _known.get(key)
         if future is None:
-            future = _known[key] = _pool.submit(work)
+            future = _known[key] = _pool.submit(as_me(work))
             while len(_known) > MAX_KEPT:
                 _known.popitem(last=False)[1].cancel()
         _known.move_to_end(key)
@@ -43,10 +44,9 @@ def ask(key: object, work: Callable[[], Any], patience: float = 0.2) -> tuple[bo
     except UserError:
         forget(key)
         raise
-    except Exception:
+    except Exception as error:
         forget(key)
-        logging.getLogger("replab").exception("background work")
-        raise UserError(FAILED) from None
+        raise UserError(FAILED.format(fault("background work", error))) from None
 
 
 def forget(key: object) -> None:

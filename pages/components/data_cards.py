@@ -13,6 +13,7 @@ from engine.data.imports import list_imports
 from engine.settings import PROJECT_ROOT
 from pages.components.data_imports import UNDER_WAY, begin
 from pages.components.images import strip, summary_line
+from pages.components.owner import owner_line
 from pages.components.picker import remember
 from pages.components.text import count_text, md, size_text
 
@@ -55,7 +56,8 @@ def card(summary: DatasetSummary) -> None:
     strip(summary)
     with st.container(height="stretch", gap="xxsmall"):
         st.markdown(f"**{md(summary.name, 80)}**")
-        st.caption(summary_line(summary))
+        whose = owner_line(summary.ownership)
+        st.caption(f"{summary_line(summary)} · {whose}" if whose else summary_line(summary))
     with st.container(horizontal=True, vertical_alignment="center", gap="small"):
         if st.button("Look inside", key=f"data.open.{summary.id}", icon=":material/visibility:"):
             open_set(summary.id)

@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+from functools import partial
+
 import streamlit as st
 
-from engine.data.dataset import Dataset, remove_dataset, rename_dataset
+from engine import access
+from engine.access import CHANGE
+from engine.data.dataset import Dataset, rename_dataset, set_private
 from engine.errors import UserError
+from engine.removal import keeps_pictures, remove_data
+from engine.runs.summary import RunSummary
 from engine.settings import PROJECT_ROOT
+from pages.components.owner import privacy
 from pages.components.picker import REMEMBERED
-from pages.components.store import ACTIVE, run_store
+from pages.components.store import run_store
 from pages.components.text import count_text, md, size_text
 
 MENU = "data.menu.opened"  # a menu of another number is another menu, and shut
@@ -25,18 +32,22 @@ def menu(dataset: Dataset) -> None:
             help="Rename, download, delete",
             key=f"data.menu.{st.session_state.get(MENU, 0)}",
         ):
-            with st.form("data.rename", border=False):
-                name = st.text_input("Name", value=dataset.name, max_chars=120)
-                if st.form_submit_button("Rename", icon=":material/edit:", width="stretch"):
-                    rename(dataset, name)
+            mine = access.may(CHANGE, dataset.ownership)
+            if mine:
+                with st.form("data.rename", border=False):
+                    name = st.text_input("Name", value=dataset.name, max_chars=120)
+                    if st.form_submit_button("Rename", icon=":material/edit:", width="stretch"):
+                        rename(dataset, name)
+                privacy(dataset.ownership, f"data.private.{dataset.id}", partial(set_private, dataset.id))
             st.link_button(
                 "Download as zip", f"/lab/datasets/{dataset.id}/download.zip", icon=":material/download:",
                 width="stretch", help="Folders of splits and classes, without camera data such as places.",
             )  # fmt: skip
-            st.button(
-                "Delete", icon=":material/delete:", width="stretch", key="data.delete",
-                on_click=close_menu, args=(dataset.id,),
-            )  # fmt: skip
+            if mine:
+                st.button(
+                    "Delete", icon=":material/delete:", width="stretch", key="data.delete",
+                    on_click=close_menu, args=(dataset.id,),
+                )  # fmt: skip
     if st.session_state.get(ASKED) == dataset.id:
         confirm_delete(dataset)
 
@@ -61,23 +72,33 @@ def answered() -> None:
     st.session_state[ASKED] = None
 
 
+def _what_stays(runs: list[RunSummary]) -> str:
+    """What the runs that learned from the set keep of it, in sentences."""
+    if not runs:
+        return ""
+    words = (
+        f" {count_text(len(runs), 'run')} trained on it will stay without its images: curves, results, "
+        "weights, maps and the images' names."
+    )
+    pictured = sum(map(keeps_pictures, runs))
+    if pictured:
+        words += f" {pictured} of them keep small pictures of a few images from while they learned."
+    return f"{words} Files to take home that were made of them are deleted too."
+
+
 @st.dialog("Delete this data set?", on_dismiss=answered)
 def confirm_delete(dataset: Dataset) -> None:
     """Ask once more, telling what goes and what stays."""
     runs = [run for run in run_store().list() if run.dataset == dataset.id]
     st.text(dataset.name)
-    stays = (
-        f" {count_text(len(runs), 'run')} trained on it will stay, but without its images." if runs else ""
-    )
     st.caption(
-        f"{count_text(dataset.n, 'image')}, {size_text(int(dataset.info.get('bytes', 0)))}, are deleted "
-        "from this "
-        f"machine for good.{stays}"
+        f"{count_text(dataset.n, 'image')}, {size_text(int(dataset.info.get('bytes', 0)))}, are deleted from "
+        f"this machine for good, with all that was computed of them.{_what_stays(runs)}"
     )
     with st.container(horizontal=True):
         if st.button("Delete", type="primary", icon=":material/delete:", key="data.delete.yes"):
             try:
-                remove_dataset(dataset.id, in_use=any(run.state in ACTIVE for run in runs))
+                remove_data(dataset.id)
             except UserError as error:
                 st.error(md(error))
                 return

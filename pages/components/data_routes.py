@@ -16,7 +16,7 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
-from engine.data.dataset import Dataset, export_zip, open_dataset
+from engine.data.dataset import Dataset, export_zip, open_dataset, summarise
 from engine.errors import UserError
 from engine.files import check_id
 from pages.components import sprites
@@ -36,11 +36,17 @@ def routes() -> list[Route]:
 
 
 def guarded(handler: Callable[[Request, str], Response]) -> Callable[[Request], Response]:
-    """Check the id and turn what can go wrong into one JSON sentence; runs in the server's thread pool."""
+    """Check the id and who asks, and turn what can go wrong into one JSON sentence.
+
+    Runs in the server's thread pool.
+    """
 
     def endpoint(request: Request) -> Response:
         try:
-            return handler(request, check_id(request.path_params["dataset"], "data set id"))
+            dataset = check_id(request.path_params["dataset"], "data set id")
+            if summarise(dataset) is None:
+                raise UserError(f"There is no data set '{dataset}': choose one from the list.")
+            return handler(request, dataset)
         except UserError as error:
             return JSONResponse({"error": str(error)}, status_code=404, headers=NO_STORE)
         except (OSError, ValueError):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import subprocess
 import sys
 import threading
@@ -14,8 +13,11 @@ from typing import Any
 
 import streamlit as st
 
+from engine import access
+from engine.access import as_me
+from engine.environment import child_environment
 from engine.errors import UserError
-from engine.files import new_id
+from engine.files import new_id, remove_tree
 from engine.runs.recipe import Recipe
 from engine.settings import PROJECT_ROOT, settings
 from pages.components.text import duration, md, size_text
@@ -36,12 +38,12 @@ class EstimateDesk:
         self.asked: dict[tuple[str, str], float] = {}
 
     def ask(self, recipe: Recipe) -> Future[dict[str, Any]]:
-        key = (str(settings().workspace), recipe.digest())
+        key = (str(settings().workspace), f"{access.me().id} {recipe.digest()}")  # not all see the same runs
         with self.lock:
             self.asked[key] = time.monotonic()
             answer = self.answers.get(key)
             if answer is None or answer.cancelled():
-                answer = self.answers[key] = self.pool.submit(self._work, key, recipe)
+                answer = self.answers[key] = self.pool.submit(as_me(self._work), key, recipe)
             self.answers.move_to_end(key)
             while len(self.answers) > KEEP:
                 old, _ = self.answers.popitem(last=False)
@@ -62,16 +64,16 @@ def run_estimate(recipe: Recipe) -> dict[str, Any]:
     Raises:
         UserError: The engine refuses the recipe, or could not tell.
     """
-    folder = settings().tmp
-    folder.mkdir(parents=True, exist_ok=True)
-    path = folder / f"estimate-{new_id()}.json"
+    folder = settings().tmp / new_id()
+    folder.mkdir(parents=True)
+    path = folder / "recipe.json"
     path.write_text(recipe.to_json(), encoding="utf-8")
     command = [sys.executable, "-m", "engine", "estimate", "--recipe", str(path), "--json"]
     try:
         done = subprocess.run(
             command,
             cwd=PROJECT_ROOT,
-            env=dict(os.environ),
+            env={**child_environment(folder), **access.environment()},
             capture_output=True,
             text=True,
             timeout=TIME_LIMIT,
@@ -83,7 +85,7 @@ def run_estimate(recipe: Recipe) -> dict[str, Any]:
     except (OSError, subprocess.SubprocessError, LookupError, TypeError, json.JSONDecodeError):
         raise UserError("The cost of this recipe could not be measured on this machine.") from None
     finally:
-        path.unlink(missing_ok=True)
+        remove_tree(folder)
 
 
 @st.cache_resource(max_entries=1)

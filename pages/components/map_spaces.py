@@ -46,6 +46,8 @@ def spaces_bin(request: Request) -> Response:
         runs = [check_id(run, "run id") for run in request.query_params.get("runs", "")[:400].split(",")]
         method, by = (request.query_params.get(name, "")[:60] for name in ("method", "by"))
         film = request.query_params.get("film") == "1"
+        for run in runs:
+            run_store().folder(run)  # what is remembered was perhaps asked for by somebody who may see more
         data = _packed(tuple(runs[: pack.MOST_PANELS]), method, by, film)
     except UserError as error:
         return JSONResponse({"error": str(error)}, status_code=404, headers=NO_STORE)
@@ -71,8 +73,8 @@ def _packed(runs: tuple[str, ...], method: str, by: str, film: bool = False) -> 
         panels.append(pack.Panel(title, found.positions[run], lines=lines, figures=figured))
     names = dataset.names
     captions = [names[int(place)] for place in found.index]
-    colours = [known_classes("class", found.label, list(dataset.classes) or ["no label"])]
-    return pack.pack(panels, colours, captions, pictures_of(dataset, found.index), len(found.index))
+    labels = known_classes("class", found.label, list(dataset.classes))
+    return pack.pack(panels, [labels], captions, pictures_of(dataset, found.index), len(found.index), labels)
 
 
 def _shown(value: object) -> str:

@@ -10,12 +10,13 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 
+from engine import access
 from engine.data.dataset import open_dataset
 from engine.errors import UserError
 from engine.export.tables import lines, prediction_rows
 from engine.files import check_id
 from pages.components.pictures import PICTURES
-from pages.components.store import run_store
+from pages.components.store import run_store, waiting_words
 
 MAX_ROWS = 2000  # of one answer; the view asks again at once while there are more
 NO_STORE = {"Cache-Control": "no-store"}
@@ -30,11 +31,16 @@ def routes() -> list[Route]:
 
 
 def guarded(handler: Callable[[Request, str], Response]) -> Callable[[Request], Response]:
-    """Check the id and turn what a user can cause into one JSON sentence; runs in Starlette's thread pool."""
+    """Check the id and who asks, and turn what a user can cause into one JSON sentence.
+
+    Runs in Starlette's thread pool.
+    """
 
     def endpoint(request: Request) -> Response:
         try:
-            return handler(request, check_id(request.path_params["run"], "run id"))
+            run = check_id(request.path_params["run"], "run id")
+            run_store().folder(run)
+            return handler(request, run)
         except UserError as error:
             return JSONResponse({"error": str(error)}, status_code=404, headers=NO_STORE)
 
@@ -63,17 +69,19 @@ def metrics(request: Request, run: str) -> Response:
             "started": status.started,
             "finished": status.finished,
             "queue_place": status.queue_place,
+            "waiting": waiting_words(run, status.queue_place) if status.state == "queued" else None,
             "stopping": status.stopping,
             "device": status.device,
         },
         "progress": store.progress(run) if status.state == "running" else {},
         "frames": frames,
+        "has_log": access.me().role == access.OPERATOR,  # it may hold tracebacks and paths
     }
     asked = _number(request, "frame")
     epoch = asked if asked in frames else (frames[-1] if frames else None)
     if epoch is not None and epoch != _number(request, "have"):
         answer["pictures"] = _pictures(run, epoch)
-    if request.query_params.get("log"):
+    if answer["has_log"] and request.query_params.get("log"):
         answer["log"] = store.log_tail(run)
     return JSONResponse(answer, headers=NO_STORE)
 

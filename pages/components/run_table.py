@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
 
 import pandas as pd
 import streamlit as st
 
+from engine.access import me
 from engine.data.dataset import list_datasets
 from engine.methods import METHODS
+from engine.runs.expected import expected_starts, place_words
 from engine.runs.summary import RunSummary
-from pages.components.store import best_accuracy, best_figure
+from pages.components.owner import in_class, owner_name
+from pages.components.store import best_accuracy, best_figure, run_store
 
 STATE_WORDS = {
     "running": "● running",
@@ -25,6 +29,7 @@ STATE_WORDS = {
 def filters(runs: list[RunSummary]) -> list[RunSummary]:
     """Draw the filters and return the runs that pass them, in the order given."""
     names = {dataset.id: dataset.name for dataset in list_datasets()}
+    runs = _of_whom(runs)
     search, state_box, data_box, method_box = st.columns([2, 2, 1.4, 1.4])
     text = search.text_input(
         "Search", placeholder="name, backbone, data", icon=":material/search:", key="runs.search"
@@ -50,6 +55,15 @@ def filters(runs: list[RunSummary]) -> list[RunSummary]:
         and (not methods or run.method in methods)
         and all(word in _haystack(run, names) for word in wanted)
     ]
+
+
+def _of_whom(runs: list[RunSummary]) -> list[RunSummary]:
+    """In a class, one's own runs or everybody's."""
+    if not in_class():
+        return runs
+    choices = ("Everybody's", "Mine")
+    chosen = st.segmented_control("Whose", choices, default=choices[0], required=True, key="runs.whose")
+    return [run for run in runs if run.owner == me().id] if chosen == "Mine" else runs
 
 
 def _present(runs: list[RunSummary], name: str) -> list[str]:
@@ -99,18 +113,26 @@ def _backbone(run: RunSummary) -> str:
     return f"{name} · {kind}" if name else kind
 
 
+def _state(run: RunSummary, starts: Mapping[str, float]) -> str:
+    words = STATE_WORDS.get(run.state, run.state)
+    return f"{words}, {place_words(run.queue_place, starts.get(run.id))}" if run.queue_place else words
+
+
 def _frame(runs: list[RunSummary], names: dict[str, str]) -> pd.DataFrame:
+    starts = expected_starts(run_store().root) if any(run.queue_place for run in runs) else {}
+    whose = {"Owner": [owner_name(run.ownership) for run in runs]} if in_class() else {}
     return pd.DataFrame(
         {
-            "State": [STATE_WORDS.get(run.state, run.state) for run in runs],
+            "State": [_state(run, starts) for run in runs],
             "Name": [run.name for run in runs],
+            **whose,
             "Data": [names.get(run.dataset, run.dataset) for run in runs],
             "Backbone": [_backbone(run) for run in runs],
             "Accuracy": [best_accuracy(run) for run in runs],
             "Loss": [best_figure(run, "val_loss") for run in runs],
             "Epochs": [f"{run.epoch} / {run.epochs}" if run.epochs else "" for run in runs],
             "Seed": [run.seed for run in runs],
-            "Seconds": [run.finished - run.started if run.finished and run.started else None for run in runs],
+            "Seconds": [run.seconds for run in runs],
             "Size (MB)": [run.bytes / 1e6 if run.bytes is not None else None for run in runs],
             "Created": [datetime.fromtimestamp(run.created) for run in runs],
         }

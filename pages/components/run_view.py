@@ -19,6 +19,7 @@ from pages.components.compare_source import remember_encoder as remember_compare
 from pages.components.learned_results import learned_results
 from pages.components.live import live_view
 from pages.components.map_source import remember_encoder
+from pages.components.owner import owner_line, privacy
 from pages.components.recipe_card import recipe_card
 from pages.components.results import results, suffix
 from pages.components.take_home import take_home
@@ -67,7 +68,9 @@ def show_run(run: str, again: Callable[[str], None] | None = None) -> None:
 def how_it_ended(status: Status) -> None:
     """Why a run ended before it was done, and what to do; nothing of one that is under way or done."""
     if status.state in ADVICE:
-        text = f"{md(status.error or status.state.capitalize() + '.')} {ADVICE[status.state]}"
+        told = status.error or f"{status.state.capitalize()}."
+        advice = "" if "Resume goes on" in told else ADVICE[status.state]  # it has been said
+        text = f"{md(told)} {advice}".strip()
         (st.error if status.state == "failed" else st.info)(text, icon=":material/info:")
 
 
@@ -101,7 +104,9 @@ def run_head(summary: RunSummary, status: Status, again: Callable[[str], None] |
             with st.container(width="stretch"):
                 st.subheader(md(summary.name), anchor=False)
                 started = ago(summary.started or summary.created)
-                st.caption(f"started {started}" if summary.started else f"created {started}")
+                when = f"started {started}" if summary.started else f"created {started}"
+                whose = owner_line(store.run_store().ownership(summary.id))
+                st.caption(f"{when} · {whose}" if whose else when)
             _menu(summary, status)
             if st.button("New run", icon=":material/add:", type="tertiary"):
                 del st.query_params["run"]
@@ -164,6 +169,8 @@ def _try_it(summary: RunSummary) -> None:
 
 
 def _state_actions(summary: RunSummary, status: Status) -> None:
+    if not store.run_store().may_change(summary.id):
+        return
     if status.state in store.ACTIVE:
         label = "Stop now" if status.stopping else "Stop"
         tip = "It stops after the step it is in. Press again to end it at once; finished epochs are kept."
@@ -177,12 +184,16 @@ def _state_actions(summary: RunSummary, status: Status) -> None:
 
 
 def _menu(summary: RunSummary, status: Status) -> None:
+    if not store.run_store().may_change(summary.id):
+        return
     with st.popover("", icon=":material/more_vert:", help="Rename or delete", key="run.menu"):
         with st.form("run.rename", border=False):
             name = st.text_input("Name", value=summary.name, max_chars=240, key=f"run.name.{summary.id}")
             if st.form_submit_button("Rename", icon=":material/edit:"):
                 store.attempt(lambda: store.run_store().rename(summary.id, name))
                 st.rerun()
+        change = partial(store.run_store().set_private, summary.id)
+        privacy(summary.ownership, f"run.private.{summary.id}", change)
         if status.state in store.ACTIVE:
             st.caption("Stop the run before you delete it.")
         elif st.button("Delete…", icon=":material/delete:", key="run.delete"):
