@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from pages.components import server, startup
+from pages.components import faults, server, startup
 
 startup.check()  # a workspace that cannot be used ends here, with one sentence
 app = st.App(
@@ -16,4 +16,5 @@ app = st.App(
     routes=server.routes(),
     middleware=server.middleware(),
     lifespan=startup.lifespan,
+    on_script_error=faults.show,
 )

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import argparse
+import errno
 import os
 import sys
-import traceback
 from collections.abc import Sequence
 from typing import NoReturn
 
@@ -14,6 +14,7 @@ from engine.cli import (
     data,
     export,
     learn,
+    people,
     predict,
     probe,
     project,
@@ -25,9 +26,18 @@ from engine.cli import (
 )
 from engine.cli.output import say
 from engine.errors import UserError
+from engine.logs import told
+from engine.runs.outcome import NO_SPACE
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 WORDS = 220  # letters of argparse's complaint, which quotes whole what was typed
+
+UNEXPECTED = "An unexpected error ended this command; with REPLAB_DEBUG=1 it tells the details."
+NOT_OURS = (
+    "Something may not be written here: make the workspace writable, or set REPLAB_WORKSPACE to another."
+)
+DISK = {number: "The disk is full: free some space, then try again." for number in NO_SPACE}
+DISK |= dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS), NOT_OURS)
 
 DESCRIPTION = "Representation Lab: see how networks learn to represent images."
 EPILOG = "Example: python -m engine train classification --data shapes --set epochs=5"
@@ -47,7 +57,7 @@ def build_parser() -> Parser:
     parser = Parser(prog="python -m engine", description=DESCRIPTION, epilog=EPILOG, allow_abbrev=False)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True, parser_class=Parser)
     groups = (data, registry, weights, vectors, learn, runs, probe, compare, project, predict, export)
-    for group in (*groups, workspace):
+    for group in (*groups, workspace, people):
         group.add(commands)
     return parser
 
@@ -66,8 +76,8 @@ def main(argv: Sequence[str]) -> int:
     except BrokenPipeError:  # the reader, such as `head`, has seen enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
-    except Exception:
+    except Exception as error:
         if os.environ.get("REPLAB_DEBUG"):
-            traceback.print_exc()
-        say("An unexpected error ended this command; with REPLAB_DEBUG=1 it tells the details.")
+            print(told(error), file=sys.stderr)
+        say(DISK.get(getattr(error, "errno", None), UNEXPECTED))
         return FAILED

@@ -9,6 +9,8 @@ from starlette.datastructures import Headers, MutableHeaders
 from starlette.responses import JSONResponse
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
+from pages.components import session_gate
+
 OWN = "/lab/"  # the prefix of the server's own routes
 SAFE_METHODS = ("GET", "HEAD", "OPTIONS")
 TOKEN_HEADER = "x-replab"  # only a script of our own origin can set it: a form or another site's page cannot
@@ -58,11 +60,26 @@ def host_name(host: str) -> str | None:
     return parts.hostname.lower().rstrip(".")
 
 
-class Gate:
-    """Pure ASGI middleware: checks who may ask for what, and adds the security headers to each answer."""
+def origin_host(origin: str) -> str | None:
+    """The host and port of an Origin header, as a Host header would write them; None if it is none."""
+    try:
+        return urlsplit(origin).netloc or None
+    except ValueError:
+        return None
 
-    def __init__(self, app: ASGIApp, hosts: Iterable[str]) -> None:
-        self.app = app
+
+class Gate:
+    """Pure ASGI middleware: checks who may ask for what, and adds the security headers to each answer.
+
+    Args:
+        app: What lies behind.
+        hosts: Names that the server is reached by.
+        sign_in: Whether only people who are signed in may pass, as on a class server.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: Iterable[str], sign_in: bool = False) -> None:
+        self.app = session_gate.SessionGate(app) if sign_in else app
+        self.sign_in = sign_in
         self.hosts = {host.strip().strip("[]").lower().rstrip(".") for host in hosts}
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -83,19 +100,18 @@ class Gate:
         """Why this request is turned away, as one sentence; None lets it in."""
         host = headers.get("host", "")
         if host_name(host) not in self.hosts:
-            return "This address is not one of the app's: open it under localhost or 127.0.0.1."
-        changes = scope["type"] == "http" and scope["method"] not in SAFE_METHODS
-        own = str(scope["path"]).startswith(OWN)
+            known = "the name your teacher gave you" if self.sign_in else "localhost or 127.0.0.1"
+            return f"This address is not one of the app's: open it under {known}."
+        socket, path = scope["type"] == "websocket", str(scope["path"])
+        changes = not socket and scope["method"] not in SAFE_METHODS
+        form = self.sign_in and path in session_gate.FORMS
         origin = headers.get("origin")
-        if (
-            origin is not None
-            and (changes or scope["type"] == "websocket")
-            and urlsplit(origin).netloc != host
-        ):
+        if (changes or socket) and origin is not None and origin_host(origin) != host:
             return "This request came from another site's page."
-        if changes and own and headers.get(TOKEN_HEADER) != "1":
+        if self.sign_in and origin is None and (socket or (changes and form)):
+            return "This request does not say which page it came from: use a browser."
+        if changes and path.startswith(OWN) and not form and headers.get(TOKEN_HEADER) != "1":
             return "This request did not come from a page of the app."
-        # Sign-in of the class server belongs here: the session cookie is checked before the request goes on.
         return None
 
 

@@ -11,7 +11,7 @@ from starlette.requests import Request
 from starlette.responses import FileResponse, JSONResponse, Response
 from starlette.routing import BaseRoute, Route
 
-from engine.settings import PROJECT_ROOT
+from engine.settings import PROJECT_ROOT, settings
 from pages.components import (
     bench_routes,
     code_routes,
@@ -19,9 +19,11 @@ from pages.components import (
     map_routes,
     map_spaces,
     run_routes,
+    sign_in,
     take_routes,
     upload_routes,
 )
+from pages.components.faults import Faults
 from pages.components.gate import Gate
 
 FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
@@ -41,12 +43,14 @@ def routes() -> list[BaseRoute]:
         *bench_routes.routes(),
         *map_routes.routes(),
         *map_spaces.routes(),
+        *(sign_in.routes() if settings().mode == "class" else ()),
         Route("/lab/{rest:path}", unknown, methods=["GET", "PUT", "POST", "DELETE"]),
     ]
 
 
 def middleware() -> list[Middleware]:
-    return [Middleware(Gate, hosts=st.get_option("server.allowedHosts") or LOOPBACK)]
+    hosts = st.get_option("server.allowedHosts") or LOOPBACK
+    return [Middleware(Gate, hosts=hosts, sign_in=settings().mode == "class"), Middleware(Faults)]
 
 
 @cache

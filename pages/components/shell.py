@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import logging
-
 import streamlit as st
 
-from engine.errors import UserError
-from engine.settings import PROJECT_ROOT
+from engine import access
+from engine.access import OPERATOR, TEACHER
+from engine.settings import PROJECT_ROOT, settings
+from pages.components import faults, person
 from pages.components.picker import pick_dataset
-from pages.components.text import md
 
 ASSETS = PROJECT_ROOT / "assets"
 # section -> (file, title, icon, address); an address never equals the file's stem (see app.py)
@@ -28,8 +27,9 @@ PAGES = {
         ("compare.py", "Compare", "bar_chart", "compare-encoders"),
         ("try_it.py", "Try it", "photo_camera", "try-it"),
     ],
-    "Work": [("runs.py", "Runs", "timeline", "all-runs")],
+    "Work": [("runs.py", "Runs", "timeline", "all-runs"), ("class_page.py", "Class", "school", "class-room")],
 }
+FOR_TEACHERS = ("class_page.py",)  # of a class; the engine refuses others whatever page they find
 
 
 def navigation() -> st.Page:
@@ -43,10 +43,16 @@ def navigation() -> st.Page:
                 default=not address,
             )
             for file, title, icon, address in pages
+            if file not in FOR_TEACHERS or teaches()
         ]
         for section, pages in PAGES.items()
     }
     return st.navigation(sections)
+
+
+def teaches() -> bool:
+    """Whether who is at the page looks after a class."""
+    return settings().mode == "class" and access.me().role in (OPERATOR, TEACHER)
 
 
 def main() -> None:
@@ -54,21 +60,16 @@ def main() -> None:
     st.set_page_config(page_title="Representation Lab", page_icon=icon, layout="wide")
     st.logo(str(ASSETS / "logo.svg"), size="large", icon_image=icon)
     st.html(ASSETS / "style.css")
+    if not person.may_stay():
+        return
     page = navigation()
     with st.sidebar:
         pick_dataset()
+        person.show_person()
     try:
         page.run()
-    except UserError as error:
-        st.error(md(error), icon=":material/error:")
-    except Exception:  # Streamlit's own rerun and stop signals are no Exceptions
-        logging.getLogger("replab").exception("a page failed")
-        st.error(
-            "Something went wrong on this page, and the details are in the server's log. Reload the page; "
-            "your "
-            "data sets and runs are safe on disk.",
-            icon=":material/error:",
-        )
+    except Exception as error:  # Streamlit's own rerun and stop signals are no Exceptions
+        faults.show(error)
 
 
 main()

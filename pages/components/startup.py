@@ -15,42 +15,65 @@ from typing import Any
 
 import streamlit as st
 
-from engine import files
+from engine import access, files, logs, people
 from engine.errors import UserError
 from engine.lock import try_lock
 from engine.settings import Settings, settings
+from engine.versions import outdated
+from pages.components import oidc, person
 
 RECONCILE_SECONDS = 20
 WARM_UP_AFTER_SECONDS = 3
 BUILT_AT_FIRST_START = ("shapes", "digits")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
-log = logging.getLogger("replab")
 _held: list[int] = []  # the workspace's lock, kept open for as long as this process lives
 
 
 def check() -> None:
     """End the process with one plain line if it could not serve properly."""
+    logs.set_up("streamlit.error_util", "uvicorn.error")
+    for sentence in outdated():
+        logging.getLogger(logs.NAME).warning(sentence)
     try:
         here = settings()
         check_mode(here, st.get_option("server.address"))
         check_workspace(here)
         take_workspace(here)
+        let_people_in(here)
     except UserError as error:
         sys.exit(f"Representation Lab did not start: {error}")
 
 
 def check_mode(here: Settings, address: str | None) -> None:
-    if here.mode == "class":
-        raise UserError(
-            "REPLAB_MODE=class is not available yet; leave it out to use the app on this machine."
-        )
     if here.executor == "ray":
         raise UserError("REPLAB_EXECUTOR=ray is not available yet; leave it out to train on this machine.")
-    if address not in LOOPBACK:
+    if here.mode == "class":
+        check_class(here)
+    elif address not in LOOPBACK:
         raise UserError(
             f"server.address is {address or 'not set'}, but without sign-in the app only listens on "
             "127.0.0.1."
         )
+
+
+def check_class(here: Settings) -> None:
+    """See that a class server knows its own names, and somebody who can sign in."""
+    if not st.get_option("server.allowedHosts"):
+        raise UserError(
+            "server.allowedHosts is empty; name in .streamlit/config.toml what people type to reach this "
+            "server."
+        )
+    oidc.check(here)
+    if not oidc.providers() and not people.has_teacher():
+        raise UserError("a class needs a teacher first: python -m engine people add NAME --teacher.")
+
+
+def let_people_in(here: Settings) -> None:
+    """From now on what is done is done by somebody: at a page by who is signed in, elsewhere by nobody."""
+    if here.mode == "class":
+        people.prepare()
+        oidc.set_cookie_secret()
+        access.resolve_by(person.acting)
 
 
 def check_workspace(here: Settings) -> None:
@@ -77,7 +100,7 @@ def check_workspace(here: Settings) -> None:
 
 def take_workspace(here: Settings) -> None:
     """Be the only server of this workspace."""
-    address = f"http://{st.get_option('server.address')}:{st.get_option('server.port')}"
+    address = f"http://{st.get_option('server.address') or 'localhost'}:{st.get_option('server.port')}"
     fd = try_lock(here.workspace / "server.lock", wait=1.0)
     if fd is None:
         other = files.read_json(here.workspace / "server.json", {})
@@ -154,8 +177,9 @@ async def keep_reconciling() -> None:
 
 
 def quietly(work: Any) -> None:
-    """Do `work`; a fault of housekeeping is for the log, never the end of the server."""
+    """Do `work` as the operator; a fault of housekeeping is for the log, never the end of the server."""
     try:
-        work()
-    except Exception:
-        log.exception("housekeeping: %s", getattr(work, "__name__", "task"))
+        with access.acting_as(access.THE_OPERATOR):
+            work()
+    except Exception as error:
+        logs.fault(f"housekeeping: {getattr(work, '__name__', 'task')}", error)

@@ -120,7 +120,7 @@ def test_a_second_copy_on_the_same_workspace_says_so_in_one_line(server: Any) ->
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"REPLAB_MODE": "class"}, "not available yet"),
+        ({"REPLAB_MODE": "class"}, "python -m engine people add NAME --teacher"),
         ({"REPLAB_SLOTS": "many"}, "REPLAB_SLOTS must be a whole number"),
         ({"STREAMLIT_SERVER_ADDRESS": "0.0.0.0"}, "127.0.0.1"),
     ],
