@@ -143,7 +143,7 @@ class LiveView {
       this.logText.textContent = answer.log || "Nothing written yet.";
       if (atEnd) this.logText.scrollTop = this.logText.scrollHeight;
     }
-    this.log.hidden = false;
+    this.log.hidden = !answer.has_log;
     this.drawTop();
     this.drawVerdict();
     this.drawCards();
@@ -181,8 +181,8 @@ class LiveView {
     let share = state === "done" ? 1 : 0;
     let text = "";
     if (state === "queued") {
-      const place = status.queue_place;
-      text = place > 1 ? `Number ${place} in the queue; it starts by itself.` : "Next in the queue; it starts by itself.";
+      const place = (status.waiting || "place 1").replace(/^p/, "P");
+      text = place.includes("starts") ? `${place}.` : `${place} in the queue; it starts by itself.`;
     } else if (state === "running" || state === "stopping") {
       ({ share, text } = this.progressText(progress));
     } else if (state === "done") text = this.doneText(status);

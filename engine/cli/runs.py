@@ -6,11 +6,13 @@ import argparse
 import time
 from dataclasses import asdict
 
+from engine import access
 from engine.cli.output import Commands, command, group, moment, print_fields, print_json, print_table, size
 from engine.cli.watch import follow, progress_text
 from engine.cli.workspace import take_in
 from engine.runs.layout import ACTIVE, DONE, STATES
 from engine.runs.store import RunStore
+from engine.settings import settings
 
 STOP_SECONDS = 45.0
 
@@ -45,15 +47,21 @@ def list_runs(args: argparse.Namespace) -> None:
         for run in runs:
             print_json(run)
         return
-    rows = []
+    rows, in_class = [], settings().mode == "class"
     for run in runs:
         accuracy = run.metrics.get("best", {}).get("val_accuracy")
         best = f"{accuracy:.3f}" if isinstance(accuracy, float) else ""
         state = f"{run.state} {run.queue_place}" if run.queue_place else run.state
         epochs = f"{run.epoch}/{run.epochs}"
-        rows.append((run.id, state, epochs, best, size(run.bytes), moment(run.created), run.name))
-    header = ("ID", "STATE", "EPOCH", "BEST", "SIZE", "MADE", "NAME")
+        whose = (owner_of(run.owner),) if in_class else ()
+        rows.append((run.id, state, epochs, best, size(run.bytes), moment(run.created), *whose, run.name))
+    header = ("ID", "STATE", "EPOCH", "BEST", "SIZE", "MADE", *(("OWNER",) if in_class else ()), "NAME")
     print_table(header, rows, "No runs yet: python -m engine train classification --data shapes")
+
+
+def owner_of(person: str) -> str:
+    """Whose a run is, as a list names them: the id of somebody who has left."""
+    return (access.person_with(person).name or person) if person else "server"
 
 
 def show(args: argparse.Namespace) -> None:
@@ -85,7 +93,7 @@ def show(args: argparse.Namespace) -> None:
         "attempts": run.attempt,
         "device": status.device,
         "made": moment(run.created),
-        "seconds": f"{run.finished - run.started:.1f}" if run.finished and run.started else None,
+        "seconds": f"{run.seconds:.1f}" if run.seconds is not None else None,
         "disk": size(store.size(args.id)),
     }
     for split, figures in (results.get("splits") or {}).items():
@@ -134,7 +142,9 @@ def resume(args: argparse.Namespace) -> int:
 
 
 def remove(args: argparse.Namespace) -> None:
-    RunStore().remove(args.id)
+    from engine.removal import remove_run
+
+    remove_run(args.id)
     print_json({"removed": args.id}) if args.json else print(f"Removed the run {args.id}.")
 
 

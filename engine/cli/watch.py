@@ -7,7 +7,8 @@ from collections.abc import Callable
 from typing import Any
 
 from engine.cli.output import ProgressLine, print_fields, print_json, say
-from engine.runs.layout import ACTIVE, DONE
+from engine.runs.expected import expected_starts, place_words
+from engine.runs.layout import ACTIVE, DONE, QUEUED
 from engine.runs.store import RunStore
 from engine.runs.summary import RunSummary
 
@@ -26,7 +27,7 @@ def outcome(store: RunStore, run_id: str) -> dict[str, Any]:
         "state": run.state,
         "metrics": run.metrics.get("last", {}),
         "best": run.metrics.get("best", {}),
-        "seconds": round(ended - run.started, 3) if run.started else 0.0,
+        "seconds": round(max(0.0, ended - run.started), 3) if run.started else 0.0,
     }
     if run.error:
         told["error"] = run.error
@@ -81,16 +82,17 @@ def _wait(store: RunStore, run_id: str) -> None:
     line = ProgressLine()
     try:
         while (run := store.get(run_id)).state in ACTIVE:
-            line.show(progress_text(run, store.progress(run_id)))
+            starts = expected_starts(store.root) if run.state == QUEUED else {}
+            line.show(progress_text(run, store.progress(run_id), starts.get(run_id)))
             time.sleep(EVERY)
     finally:
         line.end()
 
 
-def progress_text(run: RunSummary, progress: dict[str, Any]) -> str:
-    """What a run is doing, on one line."""
-    if run.state == "queued":
-        return f"waiting, place {run.queue_place or 1} in the queue"
+def progress_text(run: RunSummary, progress: dict[str, Any], starts: float | None = None) -> str:
+    """What a run is doing, on one line; `starts` is in how many seconds a waiting one is likely to start."""
+    if run.state == QUEUED:
+        return f"waiting in the queue, {place_words(run.queue_place, starts)}"
     parts = [str(progress.get("phase") or "starting")]
     if run.epochs and progress.get("epoch"):
         parts.append(f"epoch {progress['epoch']} of {run.epochs}")

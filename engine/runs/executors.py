@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import subprocess
 import sys
@@ -13,9 +14,9 @@ from typing import Any, Protocol
 from engine.errors import UserError
 from engine.files import tree_bytes
 from engine.lock import release, try_lock
-from engine.runs import layout, outcome, tickets
+from engine.runs import layout, outcome, quotas, tickets
 from engine.runs.store import RunStore, check_space
-from engine.runs.supervisor import Options
+from engine.runs.watch import Options
 from engine.runs.worker import CarryOut, carry
 from engine.runs.writer import RunWriter
 from engine.settings import PROJECT_ROOT, settings
@@ -173,8 +174,8 @@ def _reap() -> None:
 
 def _prepare(store: RunStore, run_id: str) -> bool:
     """Put the run in line; False if it is there already or done."""
+    folder = store.own_folder(run_id)
     store.recipe(run_id)
-    folder = store.folder(run_id)
     with layout.store_lock(store.root):
         status = layout.true_status(folder)
         if status["state"] == layout.DONE or status["state"] == layout.RUNNING:
@@ -182,12 +183,15 @@ def _prepare(store: RunStore, run_id: str) -> bool:
         if status["state"] == layout.QUEUED and status.get("submitted"):
             return False  # waiting, or its runner is on its way
         check_space(store.root)
+        if status["state"] in layout.FINAL:  # a new run had to ask when it was made
+            quotas.require_room(runs=1)
         for name in (layout.STOP, layout.FORCE):
             (folder / name).unlink(missing_ok=True)
         status.pop("lost", None)
         fields = {"state": layout.QUEUED, "submitted": time.time(), "error": None, "finished": None}
-        layout.write_status(folder, **fields)
-        tickets.take_ticket(store.root, run_id)
+        with outcome.written():
+            layout.write_status(folder, **fields)
+            tickets.take_ticket(store.root, run_id, status.get("owner", ""))
         return True
 
 
@@ -197,8 +201,9 @@ def _reconcile(store: RunStore, submit: Callable[[str], None]) -> dict[str, str]
         states[run.id] = run.state
         if run.state != layout.INTERRUPTED:
             continue
-        if _settle(store, run.id) == layout.QUEUED:
-            submit(run.id)
+        with contextlib.suppress(UserError, OSError):  # of one run; the next look tries it again
+            if _settle(store, run.id) == layout.QUEUED:
+                submit(run.id)
         states[run.id] = layout.true_status(store.folder(run.id))["state"]
     return states
 
@@ -216,7 +221,7 @@ def _settle(store: RunStore, run_id: str) -> str:
         if state == layout.RUNNING or (state == layout.QUEUED and stopped):
             sentence = layout.lost_sentence(folder, status)
             if stopped:
-                sentence = f"Stopped by you {layout.at_epoch(folder)}."
+                sentence = outcome.stopped_sentence(folder)
             final = layout.STOPPED if stopped else layout.INTERRUPTED
             fields = outcome.final_fields(folder, final, sentence, time.time(), tree_bytes(folder))
             layout.write_status(folder, **fields)

@@ -7,51 +7,30 @@ silence, and writes how it ended. It outlives the browser and the web server; th
 from __future__ import annotations
 
 import contextlib
-import json
 import os
 import signal
 import subprocess
 import sys
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from engine import access
+from engine.environment import child_environment, drop_scratch
 from engine.errors import UserError
 from engine.files import tree_bytes
 from engine.lock import is_locked, release, try_lock
-from engine.runs import layout, outcome, tickets
+from engine.runs import layout, outcome, quotas, tickets
+from engine.runs.watch import Options, Watch, allowance, cut_log, signal_group
 from engine.settings import PROJECT_ROOT, settings
 
 POLL = 0.1
-LOG_LIMIT = 16 * 1024**2
-LOG_KEPT = 1024**2
-WORKER = (sys.executable, "-m", "engine.runs.worker")
 SPINS = (
     "3000"  # turns that a waiting thread tries before it sleeps; on a busy machine they cost as much again
 )
 QUIET_SECONDS = 0.15
 QUIET_SHARE = 0.6  # of the processors' time that is free
-
-
-@dataclass(frozen=True)
-class Options:
-    """How the runner does its work; seconds."""
-
-    command: tuple[str, ...] = WORKER  # the run's folder is put behind it
-    term_after: float = 4.0  # after Stop, if the worker does not end by itself
-    kill_after: float = 8.0
-    tidy_after: float = 30.0  # instead of both, while the worker says that it evaluates or saves
-    hang_after: float = 1800.0  # without any sign of life
-
-    def to_json(self) -> str:
-        return json.dumps({**vars(self), "command": list(self.command)})
-
-    @classmethod
-    def from_json(cls, text: str) -> Options:
-        fields = json.loads(text)
-        return cls(**{**fields, "command": tuple(fields["command"])})
 
 
 def supervise(folder: Path, slots: int, options: Options | None = None) -> int:
@@ -71,7 +50,7 @@ def supervise(folder: Path, slots: int, options: Options | None = None) -> int:
         try:
             ending = _run_worker(folder, slot, options)
         finally:
-            tickets.free_slot(slot)
+            tickets.end_turn(folder.parent, folder.name, slot)
         _finish(folder, *outcome.verdict(folder, ending))
         return 0
     finally:
@@ -81,14 +60,15 @@ def supervise(folder: Path, slots: int, options: Options | None = None) -> int:
 def _wait_for_turn(folder: Path, slots: int) -> int | None:
     """Wait at the run's place in the queue; gives the lock of its slot, or None if it was stopped."""
     root, run_id = folder.parent, folder.name
+    most = quotas.MostRunning()
     try:
         while not (folder / layout.STOP).exists():
             orphaned = is_locked(folder / layout.WRITER_LOCK)  # the last attempt's worker is tidying up
-            if not orphaned and tickets.first_in_line(root, run_id):
-                slot = tickets.take_slot(root, slots)
-                if slot is not None:
-                    return slot[1]
-            time.sleep(POLL)
+            slot = None if orphaned else tickets.take_turn(root, run_id, slots, most)
+            if slot is not None:
+                return slot
+            place = tickets.places(root).get(run_id, 1)
+            time.sleep(POLL * min(max(place - slots, 1), 10))  # who is far behind need not look often
         return None
     finally:
         tickets.drop_ticket(root, run_id)
@@ -103,17 +83,20 @@ def _run_worker(folder: Path, slot: int, options: Options) -> outcome.Ending:
     _write_patiently(folder, state=layout.RUNNING, started=time.time(), attempt=attempt, error=None)
     child = _start(folder, slot, options)
     _write_patiently(folder, pid=child.pid)
-    watch = Watch(folder, child, options)
+    most = allowance()
+    watch = Watch(folder, child, options, most)
     while not _ended(child):
         watch.look()
         time.sleep(POLL)
-    _signal_group(child, hard=True)  # whoever the worker left behind
+    signal_group(child, hard=True)  # whoever the worker left behind
     code = child.wait()
+    cut_log(folder / layout.LOG)  # of what was said since the last look
     out_of_memory = _oom_kills() > kills
     asked = (
         watch.asked is not None or (folder / layout.STOP).exists()
     )  # it may have been quicker than our look
-    return outcome.Ending(code, asked, out_of_memory, watch.silent_for)
+    over = most.bytes if watch.over_memory else 0
+    return outcome.Ending(code, asked, out_of_memory, watch.silent_for, over)
 
 
 def _start(folder: Path, slot: int, options: Options) -> subprocess.Popen[bytes]:
@@ -130,7 +113,7 @@ def _start(folder: Path, slot: int, options: Options) -> subprocess.Popen[bytes]
             stdin=subprocess.PIPE,
             stdout=log,
             stderr=subprocess.STDOUT,
-            env=worker_environment(),
+            env=worker_environment(folder) | _for_whom(folder),
             **extra,
         )
 
@@ -152,12 +135,15 @@ def machine_is_quiet() -> bool:
     return after[1] - before[1] >= QUIET_SHARE * max(1, after[0] - before[0])
 
 
-def worker_environment() -> dict[str, str]:
+def _for_whom(folder: Path) -> dict[str, str]:
+    """Lets the worker see what the run's owner may see, and no more."""
+    owner = layout.read_status(folder).get("owner", "")
+    return access.environment(owner if isinstance(owner, str) else "-")
+
+
+def worker_environment(folder: Path) -> dict[str, str]:
     """The worker's environment: threads, memory settings that torch cannot change later, and no secrets."""
-    secret = ("TOKEN", "SECRET", "PASSWORD", "PASSWD", "CREDENTIAL", "API_KEY", "PRIVATE_KEY")
-    env = {
-        name: text for name, text in os.environ.items() if not any(word in name.upper() for word in secret)
-    }
+    env = child_environment(folder)
     env["PYTHONUNBUFFERED"] = "1"
     with contextlib.suppress(UserError):
         if threads := settings().threads:
@@ -171,76 +157,6 @@ def worker_environment() -> dict[str, str]:
     return env
 
 
-class Watch:
-    """Looks after a worker: passes on Stop, notices silence, keeps the log from growing without end."""
-
-    def __init__(self, folder: Path, child: subprocess.Popen[bytes], options: Options) -> None:
-        self.folder, self.child, self.options = folder, child, options
-        self.asked: float | None = None
-        self.silent_for = 0.0
-        self._terminated = self._killed = False
-        self._sign: tuple[int, ...] = ()
-        self._heard = self._looked = time.monotonic()
-
-    def look(self) -> None:
-        now = time.monotonic()
-        if self.asked is None and (self.folder / layout.STOP).exists():
-            self.asked = now
-        if self.asked is not None:
-            self._press(now - self.asked)
-        if now - self._looked >= 1.0:
-            self._looked = now
-            _cut_log(self.folder / layout.LOG)
-            self._listen(now)
-
-    def _press(self, seconds: float) -> None:
-        options, tidying = self.options, False
-        if not (self.folder / layout.FORCE).exists():
-            if seconds < options.term_after:
-                return
-            phase = layout.load_json(self.folder / layout.PROGRESS)[0].get("phase")
-            tidying = phase in ("evaluating", "saving") and seconds < options.tidy_after
-            if tidying:
-                return
-            if not self._terminated:
-                self._terminated = True
-                _signal_group(self.child, hard=False)
-            if seconds < options.kill_after:
-                return
-        if not self._killed:
-            self._killed = True
-            _signal_group(self.child, hard=True)
-
-    def _listen(self, now: float) -> None:
-        sign = tuple(_changed(self.folder / name) for name in (layout.PROGRESS, layout.METRICS, layout.LOG))
-        if sign != self._sign:
-            self._sign, self._heard = sign, now
-        elif now - self._heard > self.options.hang_after and not self._killed:
-            self.silent_for = now - self._heard
-            self._killed = True
-            _signal_group(self.child, hard=True)
-
-
-def _changed(path: Path) -> int:
-    try:
-        return path.stat().st_mtime_ns
-    except OSError:
-        return 0
-
-
-def _cut_log(path: Path) -> None:
-    """Keep the end of a log that grew too long; its writers append, so they go on behind it."""
-    with contextlib.suppress(OSError):
-        size = path.stat().st_size
-        if size > LOG_LIMIT:
-            with open(path, "r+b") as file:
-                file.seek(size - LOG_KEPT)
-                end = file.read()
-                file.seek(0)
-                file.write(b"(the beginning was cut)\n" + end)
-                file.truncate()
-
-
 def _ended(child: subprocess.Popen[bytes]) -> bool:
     """Whether the worker has ended, without reaping it: its group's number stays its own."""
     if os.name == "nt":
@@ -249,15 +165,6 @@ def _ended(child: subprocess.Popen[bytes]) -> bool:
         return os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOHANG | os.WNOWAIT) is not None
     except ChildProcessError:
         return True
-
-
-def _signal_group(child: subprocess.Popen[bytes], hard: bool) -> None:
-    if os.name == "nt":
-        if hard:
-            subprocess.run(["taskkill", "/T", "/F", "/PID", str(child.pid)], capture_output=True, check=False)
-        return
-    with contextlib.suppress(ProcessLookupError, PermissionError):
-        os.killpg(child.pid, signal.SIGKILL if hard else signal.SIGTERM)
 
 
 def _oom_kills() -> int:
@@ -272,6 +179,7 @@ def _oom_kills() -> int:
 
 def _finish(folder: Path, state: str, error: str | None) -> None:
     (folder / layout.BALLAST).unlink(missing_ok=True)
+    drop_scratch(folder)
     size = tree_bytes(folder)
     _write_patiently(folder, **outcome.final_fields(folder, state, error, time.time(), size))
 

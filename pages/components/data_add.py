@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Any
 
@@ -56,7 +57,7 @@ def server_folder(options: dict[str, Any]) -> None:
             path = st.text_input("Folder", key="data.folder.path", placeholder="/home/me/pictures/birds")
             go = st.form_submit_button("Add", icon=":material/add:")
         if go and path.strip():
-            folder = Path(path.strip()).expanduser()
+            folder = Path(os.path.expanduser(path.strip()))
             begin(str(folder), name=folder.name or "My images", **options)
             st.rerun()
 

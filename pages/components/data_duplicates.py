@@ -10,6 +10,7 @@ import streamlit as st
 from engine.data.dataset import Dataset, derive
 from engine.data.duplicates import Group
 from engine.errors import UserError
+from engine.runs import quotas
 from pages.components.background import ask
 from pages.components.data_imports import toast_later
 from pages.components.gallery import gallery
@@ -113,7 +114,8 @@ def dropped(dataset: Dataset, groups: list[Group]) -> np.ndarray:
 
 def make(dataset: Dataset, keep: np.ndarray) -> None:
     try:
-        new = derive(dataset, keep, f"{dataset.name} without duplicates"[:120])
+        with quotas.expecting(sets=1):
+            new = derive(dataset, keep, f"{dataset.name} without duplicates"[:120])
     except UserError as error:
         st.error(md(error))
         return

@@ -10,6 +10,7 @@ import streamlit as st
 from engine.data.catalog import CATALOG
 from engine.data.imports import ImportStatus, clear_import, list_imports, start_import, stop_import
 from engine.errors import UserError
+from engine.runs import quotas
 from pages.components.picker import remember
 from pages.components.text import ago, md
 
@@ -133,7 +134,8 @@ def watch(import_id: str) -> None:
 def begin(source: str, **options: object) -> None:
     """Start an import from the page; what the user can mend is shown at once."""
     try:
-        import_id = start_import(source, **options)  # type: ignore[arg-type]
+        with contextlib.nullcontext() if source in CATALOG else quotas.room(sets=1):  # those are the server's
+            import_id = start_import(source, **options)  # type: ignore[arg-type]
     except UserError as error:
         st.session_state["data.problem"] = str(error)
         return

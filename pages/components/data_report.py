@@ -10,6 +10,7 @@ import pandas as pd
 import streamlit as st
 
 from engine.data.dataset import Dataset
+from engine.export.tables import cell
 from pages.components.text import ago, md, one_line
 
 
@@ -62,7 +63,3 @@ def as_csv(rows: list[tuple[str, str]]) -> str:
     writer.writerow(["file", "reason"])
     writer.writerows([cell(name), cell(reason)] for name, reason in rows)
     return buffer.getvalue()
-
-
-def cell(text: str) -> str:
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text

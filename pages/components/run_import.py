@@ -28,8 +28,8 @@ def import_part() -> None:
     number = st.session_state.setdefault(COUNT, 0)
     with st.expander("Import runs", icon=":material/upload:", key="runs.import.fold"):
         st.caption(
-            "A zip that Take it home has made, here or elsewhere. Data sets are not in it: a run finds the "
-            "same images here by their fingerprint."
+            "A zip that Take it home or Pack runs has made, here or elsewhere. A run finds its images here "
+            "by their fingerprint; data sets that were packed along come with it where they are not here yet."
         )
         if JOB in st.session_state:
             st.fragment(_watch, run_every=EVERY)(st.session_state[JOB])
@@ -88,5 +88,10 @@ def tell_imported() -> None:
     names = ", ".join(md(run.name, 60) for run in found[:5])
     more = f" and {len(found) - 5} more" if len(found) > 5 else ""
     st.success(f"{count_text(len(found), 'run')} taken in: {names}{more}.", icon=":material/check_circle:")
+    if brought := list(dict.fromkeys(run.data for run in found if run.brought)):
+        names = ", ".join(md(name, 60) for name in brought[:5])
+        st.info(
+            f"{count_text(len(brought), 'data set')} came along: {names}.", icon=":material/photo_library:"
+        )
     for sentence in dict.fromkeys(run.missing for run in found if run.missing):
         st.warning(md(sentence, 300), icon=":material/folder_off:")

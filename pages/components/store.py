@@ -11,6 +11,7 @@ import streamlit as st
 from engine.errors import UserError
 from engine.methods import METHODS
 from engine.runs.executors import executor
+from engine.runs.expected import expected_starts, place_words
 from engine.runs.recipe import Recipe
 from engine.runs.store import RunStore
 from engine.runs.summary import RunSummary
@@ -63,6 +64,11 @@ def resume(run: str) -> None:
     executor().submit(run)
 
 
+def waiting_words(run: str, place: int | None) -> str:
+    """Where a queued run stands, and when it is likely to start if that can be told."""
+    return place_words(place, expected_starts(run_store().root).get(run))
+
+
 def stop(run: str, force: bool = False) -> None:
     executor().stop(run, force=force)
 
@@ -76,7 +82,9 @@ def attempt(action: Callable[[], None]) -> None:
 
 
 def remove(run: str) -> None:
-    run_store().remove(run)
+    from engine.removal import remove_run
+
+    remove_run(run)
 
 
 def page_of(method: str) -> Path:

@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 import time
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 from urllib.parse import unquote
@@ -16,8 +17,10 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
-from engine import files
+from engine import access, files
+from engine.access import CHANGE, Ownership
 from engine.errors import UserError
+from engine.runs import quotas
 from engine.settings import Settings, settings
 from pages.components.text import one_line, size_text
 
@@ -77,20 +80,34 @@ async def take(request: Request, here: Settings) -> dict[str, object]:
     upload = files.new_id()
     here.uploads.mkdir(parents=True, exist_ok=True)
     part = files.inside(here.uploads, f"{upload}.part")
+    coming = int(announced) if announced.isdigit() else here.max_upload_bytes
+    room = await run_in_threadpool(take_room, coming)
     try:
         received = await stream(request, part, here)
         if not received:
             raise Refused(400, "The file is empty.")
         if announced.isdigit() and received != int(announced):
             raise Refused(400, "The upload broke off before its end: try again.")
-        files.write_json(files.inside(here.uploads, f"{upload}.json"), {"name": name, "time": time.time()})
+        about = {"name": name, "time": time.time(), "owner": access.me().id}
+        files.write_json(files.inside(here.uploads, f"{upload}.json"), about)
         files.replace(part, files.inside(here.uploads, upload + suffix))
     finally:
         part.unlink(missing_ok=True)
+        room.close()
     answer: dict[str, object] = {"upload": upload, "name": name, "bytes": received}
     if request.headers.get("x-then") == "import":
         answer["import"] = await run_in_threadpool(begin_import, request, upload)
     return answer
+
+
+def take_room(count: int) -> ExitStack:
+    """Count so many bytes as those of who is acting, until it is closed; refuse what is over their limit."""
+    room = ExitStack()
+    try:
+        room.enter_context(quotas.expecting(bytes=count))
+    except UserError as error:
+        raise Refused(507, str(error)) from None
+    return room
 
 
 def begin_import(request: Request, upload: str) -> str:
@@ -100,8 +117,9 @@ def begin_import(request: Request, upload: str) -> str:
     found = find_upload(upload)
     assert found is not None
     try:
-        started = start_import(found[0], name=title_of(found[1]), **options(request))
-        (settings().uploads / f"{upload}.json").unlink(missing_ok=True)  # the import knows the name now
+        with quotas.room(sets=1):
+            started = start_import(found[0], name=title_of(found[1]), **options(request))
+            (settings().uploads / f"{upload}.json").unlink(missing_ok=True)  # the import knows the name now
         return started
     except UserError as error:
         discard_upload(upload)
@@ -178,7 +196,7 @@ def too_large(here: Settings) -> Refused:
 
 
 def find_upload(upload: str) -> tuple[Path, str] | None:
-    """The file of a finished upload and the name it had; None if it is not there (any more)."""
+    """The file of one's own finished upload and the name it had; None if it is not there (any more)."""
     if not re.fullmatch(r"[a-z0-9]{16}", upload):
         return None
     root = settings().uploads
@@ -186,6 +204,8 @@ def find_upload(upload: str) -> tuple[Path, str] | None:
         path = root / f"{upload}{suffix}"
         if path.is_file():
             about = files.read_json(root / f"{upload}.json", {})
+            if not access.may(CHANGE, Ownership(str(about.get("owner", "")), private=True)):
+                return None
             return path, one_line(about.get("name") or path.name, 200)
     return None
 
