@@ -3,20 +3,20 @@
 from __future__ import annotations
 
 import errno
-import os
 import subprocess
 import sys
 import time
-import traceback
 from collections.abc import Callable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from engine import files
+from engine import access, files
 from engine.data.progress import Progress, Stopped
+from engine.environment import child_environment, drop_own_scratch
 from engine.errors import UserError
-from engine.settings import PROJECT_ROOT, settings
+from engine.logs import mark, told
+from engine.settings import PROJECT_ROOT
 
 LOG = "log.txt"
 EVERY = 0.25  # seconds between two reports
@@ -25,24 +25,24 @@ _detached: list[subprocess.Popen[bytes]] = []  # kept only to be reaped
 
 def start_child(module: str, folder: Path) -> subprocess.Popen[bytes]:
     """Run `python -m module NAME` for the folder of that name; what it prints goes to its log."""
-    return _start(module, folder, {})
+    return _start(module, folder, {}, False)
 
 
-def start_detached(module: str, folder: Path) -> None:
-    """The same for work that outlives this process."""
+def start_detached(module: str, folder: Path, network: bool = False) -> None:
+    """The same for work that outlives this process; `network` if it downloads."""
     _detached[:] = [child for child in _detached if child.poll() is None]
     how: dict[str, Any] = {"start_new_session": True}
     if sys.platform == "win32":
         how = {"creationflags": subprocess.DETACHED_PROCESS | subprocess.CREATE_NEW_PROCESS_GROUP}
-    _detached.append(_start(module, folder, how))
+    _detached.append(_start(module, folder, how, network))
 
 
-def _start(module: str, folder: Path, how: Mapping[str, Any]) -> subprocess.Popen[bytes]:
+def _start(module: str, folder: Path, how: Mapping[str, Any], network: bool) -> subprocess.Popen[bytes]:
     with open(folder / LOG, "ab") as log:
         return subprocess.Popen(
             [sys.executable, "-m", module, folder.name],
             cwd=PROJECT_ROOT,
-            env={**os.environ, "REPLAB_WORKSPACE": str(settings().workspace)},
+            env={**child_environment(folder, network), **access.environment()},
             stdin=subprocess.DEVNULL,
             stdout=log,
             stderr=subprocess.STDOUT,
@@ -85,7 +85,11 @@ def ending_of(work: Callable[[], Mapping[str, Any]], what: str) -> dict[str, Any
     except MemoryError:
         return {"state": "failed", "error": f"There was not enough memory for {what}; nothing was kept."}
     except Exception as error:
-        traceback.print_exc()
+        found = mark()
+        print(f"fault {found}\n{told(error)}", flush=True)
         full = isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT)
-        words = "The disk is full" if full else f"Something unexpected went wrong with {what} (see its log)"
+        words = f"Something unexpected went wrong with {what} (its log has the details under {found})"
+        words = "The disk is full" if full else words
         return {"state": "failed", "error": f"{words}; nothing was kept."}
+    finally:
+        drop_own_scratch()

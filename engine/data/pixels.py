@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 import secrets
 from collections.abc import Iterator
@@ -94,9 +95,8 @@ def _once(dataset: Dataset, path: Path, size: int, fit: Fit, progress: Report, s
 def _make(dataset: Dataset, path: Path, size: int, fit: Fit, progress: Report, stop: Stop) -> None:
     temporary = path.with_name(f".{path.name}.{secrets.token_hex(4)}.tmp")
     shape = (len(dataset), size, size, 3)
-    check_free(len(dataset) * size * size * 3)
     try:
-        target = _allocate(temporary, shape)
+        target = allocate(temporary, shape, np.uint8)
         done = 0
         with ThreadPoolExecutor(WORKERS) as pool:
             for rows in _chunks(len(dataset)):
@@ -115,9 +115,15 @@ def _make(dataset: Dataset, path: Path, size: int, fit: Fit, progress: Report, s
         temporary.unlink(missing_ok=True)
 
 
-def _allocate(path: Path, shape: tuple[int, ...]) -> np.memmap:
-    """A writable array in a file whose space is really there: a write into a hole would kill the process."""
-    target = np.lib.format.open_memmap(path, mode="w+", dtype=np.uint8, shape=shape)
+def allocate(path: Path, shape: tuple[int, ...], kind: type[np.generic]) -> np.memmap:
+    """A writable array in a file whose space is really there: a write into a hole would kill the process.
+
+    Raises:
+        UserError: Too little disk would be left.
+        OSError: The disk is full all the same.
+    """
+    check_free(math.prod(shape) * np.dtype(kind).itemsize)
+    target = np.lib.format.open_memmap(path, mode="w+", dtype=kind, shape=shape)
     if hasattr(os, "posix_fallocate"):
         with open(path, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, path.stat().st_size)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import time
-import traceback
 from dataclasses import asdict
 from typing import Any
 
@@ -23,6 +22,7 @@ from engine.evaluation.neighbours import knn_accuracy
 from engine.evaluation.probe import ProbeResult, linear_probe
 from engine.evaluation.structure import structure
 from engine.fields import checked
+from engine.logs import told
 from engine.methods.comparison_config import ComparisonConfig
 from engine.models.encoder import PIXELS, build_encoder
 from engine.runs.outcome import NO_SPACE, OUT_OF_MEMORY
@@ -140,7 +140,7 @@ class _Comparing:
         except Exception as error:  # torch's, scikit-learn's; one encoder's trouble is not the others'
             if isinstance(error, OSError) and error.errno in NO_SPACE:
                 raise
-            self.writer.log(traceback.format_exc())
+            self.writer.log(told(error))
             full = any(words in str(error).lower() for words in OUT_OF_MEMORY)
             sentence = NO_MEMORY if full else UNEXPECTED
         return row | {"error": sentence, "seconds": time.monotonic() - started}

@@ -13,9 +13,11 @@ import numpy as np
 import torch
 
 from engine.data.augment import View, augment, center
+from engine.data.pixels import allocate
+from engine.data.writer import disk_full_as_sentence
+from engine.evaluation.known_features import features_folder
 from engine.files import replace
 from engine.models.network import Encoder
-from engine.settings import settings
 
 VERSION = 1
 BATCH_PIXELS = 16 * 224 * 224
@@ -81,7 +83,7 @@ def cached_features(
         **({"precision": "bfloat16"} if low_precision else {}),
     }
     key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:40]
-    path = settings().cache / "features" / f"{key}.npy"
+    path = features_folder(fingerprint) / f"{key}.npy"
     try:
         return np.load(path, mmap_mode="r", allow_pickle=False)
     except (OSError, ValueError):
@@ -134,7 +136,8 @@ def _compute(
         features = found.float().cpu().contiguous().numpy()
         if out is None:
             shape = (len(pixels), *features.shape[1:])
-            out = np.lib.format.open_memmap(path, mode="w+", dtype=np.float32, shape=shape)
+            with disk_full_as_sentence():
+                out = allocate(path, shape, np.float32)
         out[some] = features
         if progress:
             progress(min(start + batch, len(rows)), len(rows))

@@ -46,7 +46,12 @@ def note_of(name: str, side: int, seed: int, fingerprint: str, rows: np.ndarray 
         "code": _code(),
     }
     key = hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:40]
-    return settings().cache / "features" / f"{key}.note"
+    return features_folder(fingerprint) / f"{key}.note"
+
+
+def features_folder(fingerprint: str) -> Path:
+    """Where the features of a data set's images are kept, so that they can go with it."""
+    return settings().cache / "features" / hashlib.sha256(fingerprint.encode()).hexdigest()[:32]
 
 
 def known_features(note: Path, n: int) -> np.ndarray | None:

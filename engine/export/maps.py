@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import secrets
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import IO, Any
@@ -36,17 +35,8 @@ def write_map(run_id: str, path: Path, store: RunStore | None = None) -> None:
     found = read_map(run_id, store)
     if found is None or not found.done:
         raise UserError(NOTHING)
-    temporary = path.with_name(f".map-{secrets.token_hex(6)}.tmp")
-    try:
-        with open(temporary, "wb") as file:
-            write_bytes(found, ending, file)
-        files.replace(temporary, path)
-    except OSError as error:
-        raise UserError(
-            f"{path.name[:80]} cannot be written: {error.strerror or 'check its folder'}."
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
+    with files.beside(path) as temporary, open(temporary, "wb") as file:
+        write_bytes(found, ending, file)
 
 
 def write_bytes(found: LatentMap, ending: str, file: IO[bytes]) -> None:

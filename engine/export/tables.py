@@ -20,7 +20,7 @@ Row = Sequence[Any]
 
 def cell(text: str) -> str:
     """A text that no spreadsheet takes for a formula."""
-    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r") else text
+    return f"'{text}" if text[:1] in ("=", "+", "-", "@", "\t", "\r", "\n") else text
 
 
 def write_predictions(run_id: str, file: TextIO, store: RunStore | None = None) -> int:

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import os
 import re
 import secrets
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from engine.environment import torch_home
 from engine.errors import UserError
 from engine.files import replace
 from engine.models.backbones import BackboneInfo, backbone_info
@@ -25,11 +25,8 @@ Progress = Callable[[int, int | None], None]  # bytes so far, bytes in all where
 
 
 def cache_folder() -> Path:
-    """Where torch keeps downloaded weights: $TORCH_HOME/hub/checkpoints, or below ~/.cache."""
-    home = os.environ.get("TORCH_HOME")
-    if not home:
-        home = os.path.join(os.environ.get("XDG_CACHE_HOME", os.path.expanduser("~/.cache")), "torch")
-    return Path(home).expanduser() / "hub" / "checkpoints"
+    """Where torch keeps downloaded weights."""
+    return torch_home() / "hub" / "checkpoints"
 
 
 def weights_available(arch: str) -> bool:
@@ -54,14 +51,18 @@ def ensure_pretrained(
     """Download torchvision's weights for `arch` unless they are here; only ever called on request.
 
     Raises:
-        UserError: There are none, there is no network, or what came was not what was asked for.
+        UserError: There are none, there is no network, too little disk is free, or what came was not what
+            was asked for.
     """
     info = backbone_info(arch)
     if weights_available(arch):
         return
     if not info.weights_file:
         raise UserError(missing_sentence(info))
+    from engine.runs.store import check_space
+
     folder = cache_folder()
+    check_space(folder)
     try:
         folder.mkdir(parents=True, exist_ok=True)
         part = folder / f".{info.weights_file}.{secrets.token_hex(4)}.part"

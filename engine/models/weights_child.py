@@ -37,7 +37,10 @@ def read(source: Path) -> Mapping[str, object]:
 
     Raises:
         UserError: It is not a file of plain tensors.
+        RuntimeError: This is not the process of its own that such a file is read in.
     """
+    if __name__ != "__main__":
+        raise RuntimeError("a stranger's pickle is only read in a process of its own")
     import torch
 
     try:

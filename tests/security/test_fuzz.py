@@ -1,18 +1,25 @@
 """Good files with a few things wrong: each is taken or refused in one sentence, and nothing else happens.
 
-Runs with --slow; REPLAB_FUZZ says how many mutations there are in all (2000).
+Runs with --slow; REPLAB_FUZZ says how many mutations there are in all (2000), REPLAB_FUZZ_EACH how many of
+each kind instead.
 """
 
 from __future__ import annotations
 
 import gzip
+import io
 import json
 import os
 import random
 import shutil
+import tempfile
+from functools import cache
 from pathlib import Path
 
+import numpy as np
+import pyarrow
 import pytest
+from pyarrow import parquet
 
 from engine.cli.main import main
 from engine.data.drawn_sets import build_shapes
@@ -29,13 +36,19 @@ from tests.security.test_command_line import (
 )
 
 ALL = int(os.environ.get("REPLAB_FUZZ", "2000"))
+EACH = int(os.environ.get("REPLAB_FUZZ_EACH", "0"))
 KINDS = {  # kind -> its share of the mutations; each .pth costs a process that loads torch
-    "zip": 0.25,
-    "tar": 0.15,
+    "zip": 0.2,
+    "tar": 0.1,
     "gz": 0.1,
     "image": 0.2,
-    "safetensors": 0.145,
-    "recipe": 0.15,
+    "jpeg": 0.1,
+    "safetensors": 0.1,
+    "recipe": 0.1,
+    "npy": 0.03,
+    "npz": 0.03,
+    "runs": 0.03,
+    "parquet": 0.005,
     "pth": 0.005,
 }
 LARGE = [b"\xff" * 4, b"\xff\xff\xff\x7f", b"\0" * 4, b"\x80\0\0\0", b"\xff" * 8, b"9" * 20, b"-1", b"1e999"]
@@ -76,9 +89,66 @@ def good(kind: str, draw: random.Random) -> tuple[str, bytes, list[str]]:
         return "fuzzed.pth", pth(tensors()), ["weights", "add", "--arch", ARCH]
     if kind == "recipe":
         return "fuzzed.json", json.dumps(FIELDS).encode(), ["train", "--detach", "--again", "--recipe"]
-    form, told = draw.choice(list(ENCODINGS.values()))
+    if kind in VECTORS:
+        return f"fuzzed.{kind}", VECTORS[kind](), ["vectors", "add", "--data", SET]
+    if kind == "runs":
+        return "fuzzed.zip", _run_zip(), ["runs", "import"]
+    form, told = ("JPEG", {"quality": 80}) if kind == "jpeg" else draw.choice(list(ENCODINGS.values()))
     image = mutated(saved(SCENE, form, **told), draw)
     return "fuzzed.set", handmade_zip(members({**PLAIN, "ant/odd": image})), ["data", "add"]
+
+
+SET = FIELDS["dataset"]
+ROWS = 40  # images of that set
+
+
+def _table() -> np.ndarray:
+    return np.random.default_rng(0).normal(size=(ROWS, 5)).astype(np.float32)
+
+
+def _npy() -> bytes:
+    file = io.BytesIO()
+    np.save(file, _table())
+    return file.getvalue()
+
+
+def _npz() -> bytes:
+    file = io.BytesIO()
+    np.savez_compressed(file, features=_table())
+    return file.getvalue()
+
+
+def _parquet() -> bytes:
+    file = io.BytesIO()
+    columns = {f"f{axis}": _table()[:, axis] for axis in range(5)}
+    parquet.write_table(pyarrow.table({"file": [f"{row}.png" for row in range(ROWS)], **columns}), file)
+    return file.getvalue()
+
+
+VECTORS = {"npy": _npy, "npz": _npz, "parquet": _parquet}
+
+
+@cache
+def _run_zip() -> bytes:
+    """A trained classification with its weights, and a map, as another installation hands them on."""
+    from engine.data.dataset import remove_dataset
+    from engine.export.run_zip import write_runs_zip
+    from engine.runs.store import RunStore
+    from tests.export.map_runs import coloured_set, map_run
+    from tests.export.taken_runs import classified
+
+    with pytest.MonkeyPatch.context() as patch, tempfile.TemporaryDirectory() as folder:
+        patch.setattr(executors.InlineExecutor, "submit", SUBMIT)
+        dataset = coloured_set()
+        runs = [classified(dataset), map_run(dataset)]
+        write_runs_zip(runs, Path(folder) / "runs.zip")
+        for run in runs:
+            RunStore().remove(run)
+        remove_dataset(dataset.id)
+        return (Path(folder) / "runs.zip").read_bytes()
+
+
+SUBMIT = executors.InlineExecutor.submit  # the test itself trains nothing
 
 
 @pytest.mark.slow
@@ -94,15 +164,17 @@ def test_b32_files_with_a_few_wrong_bytes_are_taken_or_refused(
 ) -> None:
     monkeypatch.setattr(executors.InlineExecutor, "submit", lambda self, run_id: None)
     monkeypatch.chdir(tmp_path)
-    if kind == "recipe":
+    if kind == "runs":
+        _run_zip()
+    if kind == "recipe" or kind in VECTORS:
         build_shapes(FIELDS["dataset"], "Shapes", 32, "drawn", images={"train": 20, "val": 10, "test": 10})
     ends: set[int] = set()
-    for number in range(max(1, round(ALL * KINDS[kind]))):
+    for number in range(EACH or max(1, round(ALL * KINDS[kind]))):
         draw = random.Random(f"{kind} {number}")
         name, data, argv = good(kind, draw)
-        Path(name).write_bytes(data if kind == "image" else mutated(data, draw))
+        Path(name).write_bytes(data if kind in ("image", "jpeg") else mutated(data, draw))
         before, lowest = files_of(workspace), peak(reset=True)
-        code = main([*argv, name] if argv[0] != "weights" else [*argv[:2], name, *argv[2:]])
+        code = main([*argv, name] if argv[0] in ("data", "train", "runs") else [*argv[:2], name, *argv[2:]])
         said = capsys.readouterr().err
         ends.add(code)
         told = f"{kind} {number}: {said}"
@@ -112,6 +184,7 @@ def test_b32_files_with_a_few_wrong_bytes_are_taken_or_refused(
         if code == 2:
             assert "fuzzed" in said and len(said.splitlines()[-1]) <= 300, told
             assert files_of(workspace) == before, told
-        for top in ("runs", "weights", *(() if kind == "recipe" else ("datasets",))):
+        kept = kind == "recipe" or kind in VECTORS
+        for top in ("runs", "weights", f"datasets/{SET}/vectors" if kept else "datasets"):
             shutil.rmtree(workspace / top, ignore_errors=True)
-    assert 2 in ends or kind == "image"
+    assert 2 in ends or kind in ("image", "jpeg")

@@ -90,6 +90,15 @@ def test_b17_this_process_never_opens_a_strangers_pickle(
     assert importers <= CHILDREN
 
 
+def test_b17_the_loader_refuses_in_any_other_process(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    from engine.models import weights_child
+
+    (tmp_path / "w.pth").write_bytes(pth(tensors()))
+    monkeypatch.setattr(torch, "load", lambda *told, **more: pytest.fail("it was read in this process"))
+    with pytest.raises(RuntimeError, match="process of its own"):
+        weights_child.read(tmp_path / "w.pth")
+
+
 @pytest.fixture
 def child(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """What is carried out in place of Python when a .pth is to be read: a script to fill in."""
