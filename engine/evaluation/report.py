@@ -34,6 +34,21 @@ def classification_results(
     }
 
 
+def no_better_than_guessing(found: Mapping[str, Any]) -> str:
+    """A hint where the interval of the accuracy reaches down to the commonest class's share; else nothing.
+
+    Args:
+        found: As `classification_results` gives it.
+    """
+    split, majority = found.get("confusion_split"), found.get("majority")
+    if split is None or majority is None or found["splits"][split]["interval"][0] > majority:
+        return ""
+    return (
+        f"So far this is not measurably better than always answering the commonest class ({majority:.1%}): "
+        "train for longer, or try another learning rate."
+    )
+
+
 def split_figures(labels: np.ndarray, probabilities: np.ndarray) -> dict[str, Any]:
     """Count, correct, accuracy, Wilson interval and loss of one split."""
     n, correct = len(labels), int((probabilities.argmax(1) == labels).sum())

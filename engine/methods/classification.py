@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 
 from engine.data.augment import VIEWS, View
-from engine.evaluation.report import classification_results
+from engine.evaluation.report import classification_results, no_better_than_guessing
 from engine.methods.classification_config import ClassificationConfig
 from engine.methods.method import Method, Outcome, Task
 from engine.models.heads import build_head, describe_network
@@ -120,7 +120,8 @@ class Classification(Method):
             self.task.classes,
             {name: (o.labels, o.outputs["probabilities"]) for name, o in outcomes.items()},
         )
-        return {**results, "mode": self.config.mode, "learns": self.learns()}
+        hint = no_better_than_guessing(results)
+        return {**results, "mode": self.config.mode, "learns": self.learns(), "hints": [hint] if hint else []}
 
 
 def class_weights(counts: tuple[int, ...]) -> Tensor:

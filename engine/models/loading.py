@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Mapping
 from typing import Any
 
@@ -14,6 +15,7 @@ from engine.models.network import Encoder
 from engine.models.trunks import AUXILIARY, last_layer_name
 
 SHOWN = 5  # names in a message
+DIGEST = "replab.sha256"  # of the tensors, in the metadata of the files that we write
 
 
 def saved_state(kind: str, value: str, arch: str) -> dict[str, Tensor]:
@@ -36,18 +38,34 @@ def saved_state(kind: str, value: str, arch: str) -> dict[str, Tensor]:
 
 
 def read_safetensors(path: Any, what: str) -> dict[str, Tensor]:
-    """All tensors of a file of ours.
+    """All tensors of a file of ours, compared with their digest where the file has one.
 
     Raises:
         UserError: The file is gone or damaged.
     """
-    from safetensors import SafetensorError
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
+    damaged = UserError(f"{what} cannot be read: the file is missing or damaged.")
     try:
-        return load_file(path)
+        state = load_file(path)
+        with safe_open(path, "pt") as file:
+            digest = (file.metadata() or {}).get(DIGEST)
     except (OSError, SafetensorError):
-        raise UserError(f"{what} cannot be read: the file is missing or damaged.") from None
+        raise damaged from None
+    if digest is not None and digest != digest_of(state):
+        raise damaged
+    return state
+
+
+def digest_of(state: Mapping[str, Tensor]) -> str:
+    """A hash of all names, shapes and numbers: safetensors keeps none, and reads flipped bits as weights."""
+    whole = hashlib.sha256()
+    for name in sorted(state):
+        tensor = state[name].detach().cpu().contiguous()
+        whole.update(f"{name} {tensor.dtype} {tuple(tensor.shape)};".encode())
+        whole.update(tensor.flatten().view(torch.uint8).numpy().data)
+    return whole.hexdigest()
 
 
 def trunk_state(arch: str, state: Mapping[str, Tensor]) -> dict[str, Tensor]:

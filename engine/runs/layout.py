@@ -48,6 +48,8 @@ BALLAST = ".ballast"  # given up when the disk is full, so that the last word st
 TICKETS = ".queue"
 SLOTS = ".slots"
 STORE_LOCK = ".lock"
+TURN_LOCK = ".turn"  # held while a runner looks whose turn it is and takes it
+SERVED = ".served.json"  # who had a turn lately; written under the turn's lock
 
 QUEUED, RUNNING, DONE = "queued", "running", "done"
 FAILED, STOPPED, INTERRUPTED = "failed", "stopped", "interrupted"

@@ -9,7 +9,6 @@ import signal
 import sys
 import threading
 import time
-import traceback
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -18,6 +17,7 @@ from engine.data.progress import Stopped as ReadingStopped
 from engine.errors import UserError
 from engine.files import write_json
 from engine.lock import release, try_lock
+from engine.logs import mark, told
 from engine.runs import layout, outcome
 from engine.runs.recipe import Recipe, check_recipe
 from engine.runs.writer import RunWriter, Stopped
@@ -31,6 +31,7 @@ CarryOut = Callable[[Recipe, RunWriter], Any]
 def carry(writer: RunWriter, carry_out: CarryOut | None = None) -> int:
     """Carry out the run of `writer` and return the exit code; the sentence for a failure is in error.json."""
     folder = writer.folder
+    writer.sweep()
     try:
         if carry_out is None:
             from engine.methods import work_of
@@ -43,8 +44,9 @@ def carry(writer: RunWriter, carry_out: CarryOut | None = None) -> int:
     except (Stopped, ReadingStopped):
         return _closed(writer, outcome.STOPPED)
     except Exception as error:
-        writer.log(traceback.format_exc())
-        code, sentence = outcome.explain(error, folder)
+        found = mark()
+        writer.log(f"fault {found}\n{told(error)}")
+        code, sentence = outcome.explain(error, folder, found)
         with contextlib.suppress(OSError):  # on a full disk the exit code says it all
             write_json(folder / layout.ERROR, {"error": str(UserError(sentence))})
         return _closed(writer, code)
@@ -82,7 +84,7 @@ def main(argv: list[str]) -> int:
     faulthandler.enable()
     with contextlib.suppress(OSError, AttributeError):
         os.nice(NICENESS)
-    lock = try_lock(folder / layout.WRITER_LOCK, wait=5.0)
+    lock = try_lock(folder / layout.WRITER_LOCK, wait=ORPHAN_SECONDS + 5.0)
     if lock is None:
         writer.log("another process is still writing this run")
         return outcome.ORPHANED

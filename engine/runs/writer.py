@@ -132,6 +132,13 @@ class RunWriter:
             self.stop_seen = True
         return self.stop_seen
 
+    def sweep(self) -> None:
+        """Remove what a worker that was killed left half written; the status and the name are not ours."""
+        for path in self.folder.rglob(".*.tmp"):
+            if not path.name.startswith((f".{layout.STATUS}.", f".{layout.NAME}.")):
+                with contextlib.suppress(OSError):
+                    path.unlink()
+
     def close(self) -> None:
         """Write what throttling held back and let go of the files."""
         if self._metrics >= 0:

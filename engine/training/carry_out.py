@@ -293,6 +293,7 @@ class _Training:
 
     def _results(self, method: Method, seen: Mapping[str, Evaluation], result: FitResult) -> dict[str, Any]:
         outcomes = {name: outcome(found) for name, found in seen.items()}
+        reported = method.report(outcomes)
         chosen = "val" in seen
         return {
             "kept_epoch": result.kept_epoch,
@@ -303,11 +304,11 @@ class _Training:
             "backbone": self.backbone,
             "arch": method.backbone.arch,
             "image_size": self.recipe.image_size,
-            "notes": self.notes,
+            "notes": [*self.notes, *reported.pop("hints", [])],
             "seconds": time.monotonic() - self.started,
             "layers": method.layers(),
             **method.baselines(self._images),
-            **method.report(outcomes),
+            **reported,
         }
 
     def _save_predictions(self, seen: Mapping[str, Evaluation]) -> None:

@@ -17,7 +17,7 @@ from engine.runs import layout
 from engine.runs.executors import LocalExecutor
 from engine.runs.recipe import Recipe, make_recipe
 from engine.runs.store import RunStore
-from engine.runs.supervisor import Options
+from engine.runs.watch import Options
 
 FAKE = (sys.executable, str(Path(__file__).with_name("fake_worker.py")))
 

@@ -14,6 +14,8 @@ from engine.runs import worker
 from engine.runs.recipe import Recipe
 from engine.runs.writer import RunWriter, Stopped
 
+hoard: list[bytes] = []
+
 
 def carry_out(recipe: Recipe, writer: RunWriter) -> dict[str, Any]:
     config = recipe.config
@@ -53,6 +55,9 @@ def fault(kind: str, epoch: int, step: int, writer: RunWriter) -> None:
         os.kill(os.getpid(), signal.SIGKILL)
     if kind == "exit":
         os._exit(77)
+    if kind == "eat":
+        hoard.append(b"x" * 300_000_000)
+        time.sleep(60)
     if kind in ("hang", "deaf"):
         signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGTERM} if kind == "deaf" else set())
         while True:

@@ -15,7 +15,7 @@ import pytest
 
 from engine.errors import UserError
 from engine.lock import is_locked
-from engine.runs import layout, supervisor, tickets
+from engine.runs import layout, supervisor, tickets, watch
 from engine.runs.executors import InlineExecutor, LocalExecutor, executor
 from engine.runs.recipe import Recipe
 from engine.runs.store import RunStore
@@ -309,19 +309,19 @@ def test_the_executor_is_named_by_the_settings(workspace: Path, monkeypatch: pyt
         executor()
 
 
-def test_the_worker_gets_its_threads_and_no_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_worker_gets_its_threads_and_no_secrets(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("REPLAB_THREADS", "3")
     monkeypatch.setenv("MY_API_TOKEN", "x")
-    env = supervisor.worker_environment()
+    env = supervisor.worker_environment(tmp_path)
     assert env["OMP_NUM_THREADS"] == "3" and "MY_API_TOKEN" not in env
 
 
 def test_a_long_log_keeps_its_end(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(supervisor, "LOG_LIMIT", 1000)
-    monkeypatch.setattr(supervisor, "LOG_KEPT", 100)
+    monkeypatch.setattr(watch, "LOG_LIMIT", 1000)
+    monkeypatch.setattr(watch, "LOG_KEPT", 100)
     log = tmp_path / "log.txt"
     log.write_text("x" * 5000 + "the end")
-    supervisor._cut_log(log)
+    watch.cut_log(log)
     assert log.stat().st_size < 200 and log.read_text().endswith("the end")
 
 
