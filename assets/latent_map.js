@@ -5,7 +5,7 @@
 const maps = new WeakMap();
 const kept = (window.__replabMaps ??= new Map()); // what a person set up, by key: outlives a remount
 const fresh = () => ({
-  points: null, selected: [], pinned: null, field: null, hidden: {}, views: {}, cameras: {}, size: null, pictures: false, large: null, film: 0,
+  points: null, selected: [], pinned: null, field: null, hidden: {}, views: {}, cameras: {}, turn: null, size: null, pictures: false, large: null, film: 0,
   mode: window.matchMedia("(pointer: coarse)").matches ? "" : "lasso", // a finger scrolls the page
 });
 
@@ -58,6 +58,7 @@ class LatentMap {
     if (!this.pack) return undefined;
     if (data.height !== before.height) this.plots.fit();
     if (String([data.ring, 0, data.lit]) !== String([before.ring, 0, before.lit])) this.marked();
+    this.grant();
     return undefined;
   }
 
@@ -93,6 +94,7 @@ class LatentMap {
     this.plots.take(pack);
     await this.paint();
     if (this.data.tellChosen && this.data.known !== keep.selected.length && (first || this.data.known)) this.tell();
+    this.grant();
   }
 
   paint() { // colours and what is hidden
@@ -122,6 +124,14 @@ class LatentMap {
     this.root.dataset.took = Math.round(performance.now() - begun);
     this.tell();
     this.link.tell({ selected: this.keep.selected });
+  }
+
+  grant() { // what the page wants selected, each wish once
+    const { keep, data: { wanted } } = this;
+    if (!wanted || wanted.turn === keep.turn) return;
+    keep.turn = wanted.turn;
+    keep.pinned = null;
+    this.select(wanted.rows.filter((row) => row < this.pack.n));
   }
 
   adopt(rows) { // what was selected on another map of the group
@@ -181,7 +191,7 @@ class LatentMap {
 
   find(query) {
     if (!query) return this.clear();
-    const words = query.toLowerCase(), field = this.classField();
+    const words = query.toLowerCase(), field = this.pack.labels;
     const classes = new Set(field ? field.names.flatMap((name, code) => (name.toLowerCase().includes(words) ? [code] : [])) : []);
     const rows = this.visible().filter((row) => (field && classes.has(field.values[row])) || this.pack.names?.[row].toLowerCase().includes(words));
     return this.select(rows, rows.length ? "" : `No visible point has “${query}” in its name or class.`, query);
@@ -233,11 +243,9 @@ class LatentMap {
     return [event.clientX - box.left, event.clientY - box.top];
   }
 
-  classField() { return this.pack.colours.find((field) => field.kind === "class"); }
-
   className(row) {
-    const field = this.classField();
-    return field ? field.names[field.values[row]] ?? NO_GROUP : `point ${row}`;
+    const { labels } = this.pack;
+    return labels?.names[labels.values[row]] ?? NO_LABEL;
   }
 
   words(row) { return [this.className(row), this.pack.names?.[row]].filter(Boolean).join(", "); }

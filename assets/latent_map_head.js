@@ -5,7 +5,7 @@ const MODES = [
   ["box", "Box", "Drag a box to select points; Shift adds, Alt takes away"],
   ["move", "Move", "Drag to move, turn the wheel to zoom, double-click to see all"],
 ];
-const NO_GROUP = "no class";
+const NO_GROUP = "no class", NO_LABEL = "no label";
 
 class Head {
   constructor(map) {

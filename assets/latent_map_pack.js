@@ -12,7 +12,9 @@ const decodePack = (buffer) => {
   for (const panel of head.panels) {
     panel.axes = Array.from({ length: panel.dim }, (_, axis) => new Float32Array(buffer, start + panel.at + 4 * n * axis, n));
   }
-  for (const field of head.colours) {
+  const same = head.colours.find((field) => field.at === head.labels?.at);
+  if (same) head.labels = same;
+  for (const field of [...head.colours, ...(head.labels && !same ? [head.labels] : [])]) {
     field.values = field.kind === "class" ? new Uint16Array(buffer, start + field.at, n) : new Float32Array(buffer, start + field.at, n);
   }
   const { captions, pictures } = head;

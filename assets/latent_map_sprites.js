@@ -87,7 +87,7 @@ class Card {
     if (sprites) this.look(row, sprites);
     const lines = [node("b", "", this.map.className(row))];
     if (pack.names) lines.push(node("span", "", pack.names[row]));
-    if (colouring.field !== this.map.classField()) lines.push(node("span", "", `${colouring.field.name}: ${colouring.words(row)}`));
+    if (colouring.field !== pack.labels) lines.push(node("span", "", `${colouring.field.name}: ${colouring.words(row)}`));
     this.text.replaceChildren(...lines);
     this.element.hidden = false;
     const width = this.element.offsetWidth, height = this.element.offsetHeight, room = plots.element.clientWidth;

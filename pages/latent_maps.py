@@ -13,7 +13,7 @@ from engine.runs.recipe import Recipe
 from pages.components import store
 from pages.components.compose import Composer, start_button
 from pages.components.forms import initial, put
-from pages.components.map_run import show_map
+from pages.components.map_run import show_map, title_of
 from pages.components.map_source import choose_encoder, remember_encoder
 from pages.components.map_spaces import every_space
 from pages.components.picker import chosen_dataset
@@ -28,8 +28,9 @@ PLACES = {"draw": "Draw maps", "spaces": "Same images, every space"}
 
 
 def main() -> None:
-    st.title("Latent maps", anchor=False)
+    head = st.container()
     run = store.open_run_id()
+    head.title(title_of(run), anchor=False)
     if run is not None:
         show_map(run, again=run_again)
         return

@@ -108,13 +108,16 @@ def project(args: argparse.Namespace) -> int:
 
 
 def _tell(results: dict[str, Any], run: str, as_json: bool) -> None:
+    from engine.data.vectors import vectors_id
+
     maps: dict[str, dict[str, Any]] = results.get("maps", {})
     if as_json:
         told = {
             name: {"seconds": row.get("seconds"), "error": row.get("error"), **(row.get("quality") or {})}
             for name, row in maps.items()
         }
-        print_json({"run": run, "points": results.get("points"), "of": results.get("of"), "maps": told})
+        counts = {name: results.get(name) for name in ("points", "of", "left_out")}
+        print_json({"run": run, **counts, "maps": told})
         return
     rows = []
     for name, row in maps.items():
@@ -123,6 +126,9 @@ def _tell(results: dict[str, Any], run: str, as_json: bool) -> None:
         rows.append((name, f"{row.get('seconds') or 0:.1f}", *figures, row.get("error") or ""))
     print_table(("METHOD", "SECONDS", *(figure.upper() for figure in FIGURES), ""), rows, "")
     print(f"\n{results.get('points'):,} of {results.get('of'):,} images; run {run}.")
+    if left_out := results.get("left_out"):
+        what = "vectors" if vectors_id(str(results.get("encoder"))) else "features"
+        print(f"{left_out:,} others left out: their {what} hold values that are no finite numbers.")
 
 
 def _figure(value: Any) -> str:

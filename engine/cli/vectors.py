@@ -58,11 +58,13 @@ def add_one(args: argparse.Namespace) -> None:
     info = vectors_info(new)
     if args.json:
         told = {"id": info.id, "encoder": info.encoder, "data": info.dataset}
-        print_json({**told, "rows": info.rows, "width": info.width})
+        print_json({**told, "rows": info.rows, "width": info.width, "lacking": info.lacking})
         return
     how = "by the names of the files" if info.by_name else "in the order of the images"
     print(f"Added {info.rows:,} vectors of {info.width:,} numbers, {how}: draw them with")
     print(f"python -m engine project {info.encoder} --data {info.dataset}")
+    if info.lacking:
+        print(f"{info.lacking:,} of them hold values that are no finite numbers: maps leave them out.")
 
 
 def remove_one(args: argparse.Namespace) -> None:

@@ -255,6 +255,8 @@ def _from_parquet(path: Path, name: str, unpacked: Path) -> VectorTable:
         answer = json.loads(child.stdout.decode())
     except ValueError:
         answer = {}
+    if not isinstance(answer, dict):
+        answer = {}
     if isinstance(answer.get("error"), str):
         raise UserError(answer["error"])
     if child.returncode or not answer.get("ok"):

@@ -10,10 +10,11 @@ from pathlib import Path, PurePosixPath
 
 import numpy as np
 
-from engine import files
-from engine.data.dataset import Dataset, clean_title, open_dataset
+from engine import access, files
+from engine.access import CHANGE, READ, Ownership
+from engine.data.dataset import Dataset, clean_title, list_datasets, open_dataset
 from engine.data.source import short_name
-from engine.data.vector_files import SUFFIXES, VectorTable, open_table
+from engine.data.vector_files import LEAST_ROWS, SUFFIXES, VectorTable, open_table
 from engine.data.writer import check_free, disk_full_as_sentence
 from engine.errors import UserError
 from engine.settings import settings
@@ -41,6 +42,7 @@ class VectorsInfo:
         by_name: Whether a column of names said which row belongs to which image; else the order did.
         bytes: On disk.
         created: When.
+        lacking: Rows with a value that is no finite number; maps leave their images out.
     """
 
     id: str
@@ -52,6 +54,13 @@ class VectorsInfo:
     by_name: bool
     bytes: int
     created: float
+    lacking: int = 0
+    owner: str = ""
+    private: bool = False
+
+    @property
+    def ownership(self) -> Ownership:
+        return access.ownership(asdict(self))
 
     @property
     def encoder(self) -> str:
@@ -80,7 +89,8 @@ def add_vectors(
     """Check a file of vectors for a data set and keep it, all of it or nothing; gives its id.
 
     Row i belongs to image i, unless a column `file` or `name` of a Parquet file says otherwise; rows of other
-    files are then left out. Other text in the file is not kept.
+    files are then left out. Other text in the file is not kept. Rows with a value that is no finite number,
+    as an encoder that diverged gives them, are kept and counted.
 
     Args:
         path: Of a .npy, .npz or .parquet file of numbers, at most the upload limit long.
@@ -104,13 +114,15 @@ def add_vectors(
                 table = replace(table, names=None)
             places = _places(table, dataset, shown)
             check_free(4 * len(dataset) * table.width)
-            _write(table, places, len(dataset), folder / VECTORS, shown)
+            lacking = _write(table, places, len(dataset), folder / VECTORS, shown)
             fields = {"id": new, "name": clean_title(name or path.stem), "dataset": dataset.id}
             size = {"rows": len(dataset), "width": table.width, "bytes": (folder / VECTORS).stat().st_size}
             made = {
                 "fingerprint": dataset.fingerprint,
                 "by_name": table.names is not None,
                 "created": time.time(),
+                "lacking": lacking,
+                **access.mine(private=dataset.ownership.private),
             }
         with disk_full_as_sentence():
             files.write_json(folder / INFO, asdict(VectorsInfo(**fields, **size, **made)))  # type: ignore[arg-type]
@@ -181,28 +193,35 @@ def _last(name: str) -> str:
     return name.replace("\\", "/").rpartition("/")[2]
 
 
-def _write(table: VectorTable, places: np.ndarray, n: int, target: Path, shown: str) -> None:
-    """The vectors in the images' order, as (n, d) float32."""
+def _write(table: VectorTable, places: np.ndarray, n: int, target: Path, shown: str) -> int:
+    """The vectors in the images' order, as (n, d) float32; how many have a value that is no finite number."""
     out = np.lib.format.open_memmap(target, mode="w+", dtype=np.float32, shape=(n, table.width))
     if hasattr(os, "posix_fallocate"):  # a write into a hole would kill the process where the disk is full
         with open(target, "r+b") as file:
             os.posix_fallocate(file.fileno(), 0, target.stat().st_size)
-    done = 0
+    done = lacking = 0
     for chunk in table.chunks():
-        here = places[done : done + len(chunk)]
-        bad = np.flatnonzero(~(np.abs(chunk) <= LARGEST).all(1))
-        if len(bad):
+        here, finite = places[done : done + len(chunk)], np.isfinite(chunk)
+        large = np.flatnonzero((finite & (np.abs(chunk) > LARGEST)).any(1))
+        if len(large):
             raise UserError(
-                f"Row {done + int(bad[0]) + 1:,} of '{shown}' holds a value that is no finite number below "
-                f"{LARGEST:.0e}: replace or remove such values."
+                f"Row {done + int(large[0]) + 1:,} of '{shown}' holds a number above {LARGEST:.0e}, too "
+                "large to compare: scale the vectors."
             )
         if len(here) < len(chunk):
             break
+        lacking += int((~finite.all(1) & (here >= 0)).sum())
         out[here[here >= 0]] = chunk[here >= 0]
         done += len(chunk)
     if done != table.rows:
         raise UserError(f"'{shown}' does not hold the rows it says: write it again.")
+    if n - lacking < LEAST_ROWS:
+        raise UserError(
+            f"{lacking:,} of {n:,} rows of '{shown}' hold values that are no finite numbers, and a map needs "
+            f"{LEAST_ROWS} others: write the vectors again."
+        )
     out.flush()
+    return lacking
 
 
 def read_vectors(vectors: str, dataset: Dataset) -> np.ndarray:
@@ -250,15 +269,18 @@ def vectors_info(vectors: str) -> VectorsInfo:
 
 
 def list_vectors(dataset_id: str | None = None) -> list[VectorsInfo]:
-    """All vectors that were added, or those of one data set, newest first."""
+    """All vectors that were added, or those of one data set, newest first; those of sets one may see."""
     root = settings().datasets
-    found = []
+    seen = {summary.id for summary in list_datasets()}
+    found, person = [], access.me()
     for path in root.glob(f"{files.check_id(dataset_id) if dataset_id else '*'}/{FOLDER}/*/{INFO}"):
         try:
             info = VectorsInfo(**files.read_json(path))
         except TypeError:
             continue
-        if (info.dataset, info.id) == (path.parents[2].name, path.parent.name):
+        if (info.dataset, info.id) != (path.parents[2].name, path.parent.name):
+            continue
+        if info.dataset in seen and access.may(READ, info.ownership, person):
             found.append(info)
     return sorted(found, key=lambda info: (-info.created, info.id))
 
@@ -267,7 +289,8 @@ def remove_vectors(vectors: str) -> None:
     """Delete vectors; maps that were drawn of them stay.
 
     Raises:
-        UserError: There are none with this id.
+        UserError: There are none with this id, or they are somebody else's.
     """
     info = vectors_info(vectors)
+    access.require(CHANGE, info.ownership, "file of vectors")
     files.remove_tree(files.inside(settings().datasets, info.dataset, FOLDER, info.id))

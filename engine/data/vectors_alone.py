@@ -108,7 +108,10 @@ def _range(table: VectorTable) -> tuple[np.ndarray, np.ndarray]:
     for chunk in table.chunks():
         some.append(chunk[-seen % step :: step])
         seen += len(chunk)
-    low, high = np.nanpercentile(np.concatenate(some), (BLACK, WHITE), axis=0)
+    x = np.concatenate(some).astype(np.float64)
+    x[~np.isfinite(x)] = np.nan
+    x[:, np.isnan(x).all(0)] = 0  # a column without any number has no range
+    low, high = np.nanpercentile(x, (BLACK, WHITE), axis=0)
     return low, high
 
 

@@ -4,23 +4,25 @@ from __future__ import annotations
 
 import contextlib
 import time
-import traceback
 from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
 
 from engine.data.dataset import Dataset, open_dataset
+from engine.data.progress import Stop, never
 from engine.data.progress import Stopped as ReadingStopped
+from engine.data.vectors import vectors_id
 from engine.errors import UserError
-from engine.evaluation.encoding import encode
+from engine.evaluation.encoding import Tell, encode
 from engine.fields import checked
+from engine.logs import told
 from engine.methods.latent_map_config import MapConfig, MapSettings
 from engine.models.encoder import PIXELS
 from engine.projections import projection_entry
 from engine.projections.grouping import density_clusters, gaussian_noise_like
 from engine.projections.make import project
-from engine.projections.points import Points
+from engine.projections.points import LEAST, Points
 from engine.projections.projection import CannotProject, Embedding, Watch
 from engine.projections.projection import Stopped as ProjectionStopped
 from engine.projections.quality import kept_neighbours, map_quality
@@ -73,6 +75,28 @@ def map_rows(dataset: Dataset, split: str, most: int, seed: int) -> np.ndarray:
     return np.sort(rows[np.argsort(turn, kind="stable")[:most]])
 
 
+def usable_rows(features: np.ndarray, encoder: str) -> np.ndarray:
+    """(n,) bool: which of (n, d) features are finite throughout; the others have no place on a map.
+
+    Args:
+        features: (n, d) of an encoder, or vectors that somebody brought.
+        encoder: Its name.
+
+    Raises:
+        UserError: Too few are.
+    """
+    usable = np.isfinite(features).all(1)
+    if int(usable.sum()) < LEAST:
+        what, advice = "features", "these weights are broken, choose another encoder"
+        if vectors_id(encoder):
+            what, advice = "vectors", "bring other vectors"
+        raise UserError(
+            f"The {what} of {int((~usable).sum()):,} of {len(usable):,} images hold values that are no "
+            f"finite numbers, and a map needs at least {LEAST} others: {advice}."
+        )
+    return usable
+
+
 def points_of(features: np.ndarray, config: MapSettings, seed: int) -> Points:
     """The points that are mapped: the features, or noise of their size.
 
@@ -83,20 +107,24 @@ def points_of(features: np.ndarray, config: MapSettings, seed: int) -> Points:
     return Points(gaussian_noise_like(points, seed), config.metric) if config.noise else points
 
 
-def space_of(recipe: Recipe, index: np.ndarray) -> Points:
+def space_of(recipe: Recipe, index: np.ndarray, tell: Tell | None = None, stop: Stop = never) -> Points:
     """The original space of a map that was drawn, from the cache of features where it is still there.
 
     Args:
         recipe: The map's.
         index: (n,) places of its points in the data set.
+        tell: Told how far it is where features are computed anew, which can take minutes.
+        stop: Asked after each batch.
 
     Raises:
         UserError: The data set or the encoder is gone.
+        engine.data.progress.Stopped: It was asked to stop.
     """
     config = checked(MapConfig, recipe.config)
     dataset, name = open_dataset(recipe.dataset), recipe.backbone or PIXELS
-    found = encode(name, dataset, recipe.image_size, index, seed=recipe.seed)
-    assert found is not None  # nobody can stop it
+    found = encode(name, dataset, recipe.image_size, index, seed=recipe.seed, tell=tell, stop=stop)
+    if found is None:
+        raise ReadingStopped
     return points_of(found, config, recipe.seed)
 
 
@@ -117,8 +145,14 @@ class _Mapping:
         rows = map_rows(self.dataset, self.config.split, self.config.points, self.recipe.seed)
         if len(rows) < 5:
             raise UserError(NOTHING)
-        points = points_of(self._features(rows), self.config, self.recipe.seed)
-        self._keep_points(rows)
+        features = self._features(rows)
+        usable = usable_rows(features, self.encoder)
+        left_out = rows[~usable]
+        if len(left_out):
+            rows, features = rows[usable], features[usable]
+        points = points_of(features, self.config, self.recipe.seed)
+        del features  # the points have a copy
+        self._keep_points(rows, left_out)
         found = {name: self._panel(name, points) for name in self.config.names}
         self._keep_neighbours(points)  # where no panel needed them
         self._keep_clusters(points)
@@ -128,6 +162,7 @@ class _Mapping:
             "maps": found,
             "encoder": self.encoder,
             "points": len(rows),
+            "left_out": len(left_out),
             "of": int(len(self.dataset) if self.config.split == "all" else self._in_split()),
             "width": points.width,
             "random_weights": self.encoder.startswith("random:"),
@@ -152,14 +187,15 @@ class _Mapping:
             raise Stopped
         return found
 
-    def _keep_points(self, rows: np.ndarray) -> None:
-        """Which images all panels show."""
+    def _keep_points(self, rows: np.ndarray, left_out: np.ndarray) -> None:
+        """Which images all panels show, and which would have been among them."""
         self.labels = np.asarray(self.dataset.labels)[rows]
         self.writer.map_part(
             layout.MAP_POINTS,
             index=rows,
             split=np.asarray(self.dataset.split_codes)[rows],
             label=self.labels,
+            left_out=left_out,
         )
 
     def _keep_neighbours(self, points: Points) -> None:
@@ -187,8 +223,9 @@ class _Mapping:
             raise Stopped
         try:
             found = density_clusters(points, self.recipe.seed)
-        except (MemoryError, ValueError, UserError):  # the maps are all there; a colour less is no failure
-            traceback.print_exc()
+        except (MemoryError, ValueError, UserError) as error:
+            # the maps are all there; a colour less is no failure
+            self.writer.log(told(error))
             return
         self.writer.map_part(layout.MAP_CLUSTERS, label=found.labels.astype(np.int32))
 

@@ -8,17 +8,19 @@ from typing import Any
 
 import numpy as np
 
+from engine.data.vectors import vectors_id
 from engine.errors import UserError
 from engine.fields import checked
 from engine.methods.latent_map_config import MapConfig, MapSettings
 from engine.projections import projection_entry
-from engine.projections.align import procrustes
+from engine.projections.align import fit, procrustes
 from engine.runs import layout
-from engine.runs.reading import read_arrays, read_rows
+from engine.runs.reading import array_names, read_arrays, read_rows
 from engine.runs.recipe import Recipe
 from engine.runs.store import RunStore
 
 SHARED = {"index", "split", "label"}  # arrays of a map's points
+SEEN, FILM = {"positions", "kept"}, "frames"  # of a panel: what every look at it needs, and what few need
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ class Panel:
         title: The name a person reads.
         positions: (n, dimensions) float32 as the method laid them out; None where there is no map (yet).
         kept: (n,) how many of a point's true neighbours are its neighbours here too; None until it is judged.
-        frames: (f, n, dimensions) on the way there; empty where the method has none.
+        has_film: Whether the way there was kept too, for `read_film`: it is large, and seldom looked at.
         error: Why there is none.
         row: What the run told of it: seconds, quality, landmarks, notes, facts.
     """
@@ -56,7 +58,7 @@ class Panel:
     title: str
     positions: np.ndarray | None = None
     kept: np.ndarray | None = None
-    frames: np.ndarray | None = None
+    has_film: bool = False
     error: str | None = None
     row: dict[str, Any] = field(default_factory=dict)
 
@@ -79,6 +81,7 @@ class LatentMap:
         neighbours: (n, k) rows of the nearest points in the original space; k is 0 until they are found.
         distances: (n, k) how far they are.
         panels: In the order asked for.
+        left_out: (m,) places of images that would be points, had they finite features.
     """
 
     recipe: Recipe
@@ -89,11 +92,24 @@ class LatentMap:
     neighbours: np.ndarray
     distances: np.ndarray
     panels: tuple[Panel, ...]
+    left_out: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
 
     @property
     def settings(self) -> MapSettings:
         """The map's settings."""
         return checked(MapConfig, self.recipe.config)
+
+    @property
+    def lacking(self) -> str:
+        """What to say of images that are left out; empty where none is."""
+        count = len(self.left_out)
+        if not count:
+            return ""
+        what = "vectors" if vectors_id(self.recipe.backbone or "") else "features"
+        return (
+            f"{count:,} of {count + len(self.index):,} images left out: their {what} hold values that are no "
+            "finite numbers"
+        )
 
     @property
     def done(self) -> tuple[Panel, ...]:
@@ -147,6 +163,44 @@ def read_map(run_id: str, store: RunStore | None = None) -> LatentMap | None:
         neighbours=near["index"],
         distances=near["distance"],
         panels=panels,
+        left_out=np.ravel(points.get("left_out", np.zeros(0, np.int64))),
+    )
+
+
+def read_film(run_id: str, found: LatentMap, method: str, store: RunStore | None = None) -> np.ndarray:
+    """How the points of a panel came to their places.
+
+    Args:
+        run_id: The map's run.
+        found: The map, as `read_map` gives it.
+        method: The panel's; its `has_film` is true.
+        store: Where the run is.
+
+    Returns:
+        (f, n, dimensions) float32, all laid over the first panel as `LatentMap.aligned` lays this one, with
+        which the film ends.
+
+    Raises:
+        UserError: There is no such film, or it is damaged.
+    """
+    panel = next((panel for panel in found.done if panel.method == method), None)
+    _, folder = _map_run(run_id, store or RunStore())
+    frames = (read_arrays(layout.map_path(folder, method), {FILM}) or {}).get(FILM)
+    if panel is None or panel.positions is None or frames is None or not _is_film(frames, panel.positions):
+        raise UserError("The film of this panel is not there or damaged: make the map again.")
+    first = found.done[0]
+    if panel is first or first.positions is None:
+        return frames.astype(np.float32, copy=False)
+    return fit(first.positions, panel.positions).of(frames)
+
+
+def _is_film(frames: np.ndarray, positions: np.ndarray) -> bool:
+    return (
+        frames.ndim == 3
+        and frames.shape[1:] == positions.shape
+        and len(frames) > 0
+        and frames.dtype.kind == "f"
+        and bool(np.isfinite(frames).all())
     )
 
 
@@ -196,7 +250,9 @@ def _panel(folder: Path, name: str, row: dict[str, Any] | None) -> Panel:
         return Panel(name, title)
     if row.get("error"):
         return Panel(name, title, error=str(row["error"]), row=row)
-    arrays = read_arrays(layout.map_path(folder, name))
+    path = layout.map_path(folder, name)
+    arrays = read_arrays(path, SEEN)
     if arrays is None or "positions" not in arrays:
         return Panel(name, title, error="This panel's file is damaged: make the map again.", row=row)
-    return Panel(name, title, arrays["positions"], arrays.get("kept"), arrays.get("frames"), None, row)
+    has_film = FILM in array_names(path)
+    return Panel(name, title, arrays["positions"], arrays.get("kept"), has_film, None, row)

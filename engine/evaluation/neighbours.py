@@ -78,8 +78,8 @@ def finite_features(x: np.ndarray, of: str) -> np.ndarray:
     x = x.reshape(len(x), -1)
     if not np.isfinite(x).all():
         raise UserError(
-            f"The features of {of} hold values that are no finite numbers: these weights are broken, "
-            "choose another encoder."
+            f"The features of {of} hold values that are no finite numbers: these weights or vectors are "
+            "broken, choose others."
         )
     return x
 

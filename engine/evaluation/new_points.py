@@ -113,7 +113,7 @@ def place_pictures(
     recipe = found.recipe
     refuse_closed(found)
     tell_or_stop(tell, stop, Progress("reading the map's features", 0))
-    space = space_of(recipe, found.index)
+    space = space_of(recipe, found.index, lambda phase, done, total: tell(Progress(phase, done, total)), stop)
     tell_or_stop(tell, stop, Progress("encoding the pictures", 0))
     x = prepared_like(space, encode_pictures(recipe, pictures.pixels))
     near = nearest_of(space.x, x, min(VOTERS, len(space)))

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import io
 import json
 import shutil
 import subprocess
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -20,12 +21,15 @@ from engine.data.writer import check_free, disk_full_as_sentence
 from engine.errors import UserError
 from engine.evaluation.new_pictures import Pictures
 from engine.evaluation.new_points import NewPoints, PlacedPanel
-from engine.lock import is_locked
+from engine.lock import is_locked, release, try_lock
 from engine.settings import settings
 
-REQUEST, STATUS, STOP, LOCK = "request.json", "status.json", "stop", "lock"
+REQUEST, STATUS, STOP, LOCK = "placing.json", "status.json", "stop", "lock"
+STARTING = ".placing"  # in the cache; held while somebody starts one
 PICTURES, FOUND = "pictures", "found.npz"
 MOST_AT_ONCE = 4
+TURN = 5.0  # seconds to wait for others who are starting one
+GRACE = 20.0  # seconds a new process may take until it holds its lock
 PATIENCE = 5.0  # seconds between being asked to stop and being ended
 KEPT_SECONDS = 600.0  # one that has ended, before it is forgotten
 FINAL = ("done", "failed", "stopped")
@@ -69,19 +73,62 @@ def start_placing(run: str, pictures: Sequence[tuple[str, bytes]] | Path) -> str
         UserError: Too many are under way, or the disk is full.
     """
     _forget_old()
-    under_way = [name for name, child in list(_children.items()) if child.poll() is None]
-    if len(under_way) >= MOST_AT_ONCE:
-        raise UserError(f"{len(under_way)} others are placing pictures just now: try again in a moment.")
+    _refuse_more()  # before anything is copied
     placing = files.new_id()
     folder = placing_folder(placing)
     try:
         with disk_full_as_sentence():
-            _write_request(folder, files.check_id(run, "run id"), pictures)
-        _begin(folder)
+            request = _keep_inputs(folder, files.check_id(run, "run id"), pictures)
+            with _alone():
+                _refuse_more()
+                files.write_json(folder / REQUEST, request)  # from now on it counts
+                _begin(folder)
     except BaseException:
         files.remove_tree(folder)
         raise
     return placing
+
+
+@contextlib.contextmanager
+def _alone() -> Iterator[None]:
+    """One window at a time starts a placing: between its count and its process nobody else acts.
+
+    Raises:
+        UserError: Others have been at it for too long.
+    """
+    settings().cache.mkdir(parents=True, exist_ok=True)
+    lock = try_lock(settings().cache / STARTING, wait=TURN)
+    if lock is None:
+        raise UserError("Another window is starting to place pictures: try again in a moment.")
+    try:
+        yield
+    finally:
+        release(lock)
+
+
+def _refuse_more() -> None:
+    """Refuse one more where as many as may be are under way, whichever server started them.
+
+    Raises:
+        UserError: They are.
+    """
+    mine = [name for name, child in list(_children.items()) if child.poll() is None]
+    others = [path for path in settings().tmp.glob(f"*/{REQUEST}") if path.parent.name not in _children]
+    count = len(mine) + sum(_runs_elsewhere(path) for path in others)
+    if count >= MOST_AT_ONCE:
+        raise UserError(f"{count} others are placing pictures just now: try again in a moment.")
+
+
+def _runs_elsewhere(request: Path) -> bool:
+    """Whether a placing that another process started is under way, or about to be."""
+    folder = request.parent
+    if _read(folder).state in FINAL:
+        return False
+    try:
+        starting = abs(time.time() - request.stat().st_mtime) < GRACE
+    except OSError:  # it was cleared just now
+        return False
+    return starting or is_locked(folder / LOCK)
 
 
 def _forget_old() -> None:
@@ -98,7 +145,8 @@ def _age_mark(placing: str) -> float:
         return 0.0
 
 
-def _write_request(folder: Path, run: str, pictures: Sequence[tuple[str, bytes]] | Path) -> None:
+def _keep_inputs(folder: Path, run: str, pictures: Sequence[tuple[str, bytes]] | Path) -> dict[str, Any]:
+    """Copy the pictures into the folder; the request for them."""
     inputs = folder / PICTURES
     inputs.mkdir(parents=True)
     request: dict[str, Any] = {"run": run, "archive": isinstance(pictures, Path)}
@@ -110,7 +158,7 @@ def _write_request(folder: Path, run: str, pictures: Sequence[tuple[str, bytes]]
         request["names"] = [name for name, _ in pictures]  # data, never paths
         for number, (_, data) in enumerate(pictures):
             (inputs / str(number)).write_bytes(data)
-    files.write_json(folder / REQUEST, request)
+    return request
 
 
 def _begin(folder: Path) -> None:

@@ -11,9 +11,10 @@ from engine.errors import UserError
 from engine.evaluation.map_result import LatentMap, Panel
 from engine.methods.latent_map_config import only
 from engine.projections import projection_entry
-from engine.projections.clusters import Kept, kept_together
+from engine.projections.clusters import NOBODY, Kept, kept_together
 from engine.projections.kernel_pca import SAMPLE
 from engine.projections.points import Points
+from engine.projections.projection import Watch
 from engine.runs.recipe import Recipe, check_recipe, make_recipe
 
 OTHERS = 3  # other seeds that are asked
@@ -88,7 +89,12 @@ def same_points(found: LatentMap, others: Sequence[LatentMap], method: str) -> l
 
 
 def asked_of_seeds(
-    points: Points, selection: np.ndarray, maps: Sequence[np.ndarray], title: str, seed: int = 0
+    points: Points,
+    selection: np.ndarray,
+    maps: Sequence[np.ndarray],
+    title: str,
+    seed: int = 0,
+    watch: Watch = NOBODY,
 ) -> SeedsReport:
     """Whether a selection stays together on a method's maps by other seeds.
 
@@ -98,13 +104,15 @@ def asked_of_seeds(
         maps: (n, 2 or 3) each, at least one.
         title: The method's.
         seed: Of the members that are asked, where there are many.
+        watch: Told how far it is, and asked whether to stop.
 
     Raises:
         UserError: There is no map, or the selection or a map cannot be used.
+        engine.projections.projection.Stopped: `watch` said so.
     """
     if not maps:
         raise UserError("No map by another seed is there: draw them first.")
-    kept = kept_together(points, selection, maps, seed=seed)
+    kept = kept_together(points, selection, maps, seed=seed, watch=watch)
     return SeedsReport(kept, _in_words(title, sum(kept.together), len(maps)))
 
 

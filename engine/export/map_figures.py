@@ -157,7 +157,9 @@ def headline(found: LatentMap, dataset: Dataset | None) -> str:
     name = plain(dataset.name, 60) if dataset else found.recipe.dataset
     images = "images" if split == "all" else f"{split} images"
     noise = "Noise of the size of " if found.settings.noise else ""
-    return f"{noise}{found.recipe.backbone or 'pixels'} · {n:,} of {all_of:,} {images} of {name}"
+    count = len(found.left_out)
+    lacking = f" · {count:,} left out: no finite numbers" if count else ""
+    return f"{noise}{found.recipe.backbone or 'pixels'} · {n:,} of {all_of:,} {images} of {name}{lacking}"
 
 
 def versions() -> dict[str, str]:

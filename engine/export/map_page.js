@@ -164,9 +164,9 @@ function ring(row, x = 0, y = 0) {
 
 function fillCard(card, row) {
   const canvas = find("canvas", card);
-  const said = [`image ${index[row]}`, data.splits[split[row]]], named = ways[0];
+  const said = [`image ${index[row]}`, data.splits[split[row]]], named = ways.find(({ name }) => name === "class");
   if (way !== named && way.name !== "split") said.push(way.groups[way.of[row]][0]);
-  find("b", card).textContent = named.groups[named.of[row]][0];
+  find("b", card).textContent = named ? named.groups[named.of[row]][0] : "no label";
   find("span", card).textContent = data.names[row] ?? "";
   find("small", card).textContent = said.join(" · ");
   canvas.hidden = !pictures || pictures.place[row] < 0;

@@ -12,18 +12,20 @@ import json
 import math
 import zipfile
 from collections.abc import Iterator
+from pathlib import Path
 from typing import IO
 
 import numpy as np
 from PIL import Image
 
 from engine.data.dataset import Dataset
+from engine.data.progress import Progress, Report, silent
 from engine.errors import UserError
 from engine.evaluation.latent_map import space_of
-from engine.evaluation.map_result import LatentMap
+from engine.evaluation.map_result import LatentMap, read_map
 from engine.export.map_figures import data_of, groupings, headline, plain
 from engine.export.map_thumbnails import own_side, square_sheet, thumbnails
-from engine.export.tables import SPLITS
+from engine.export.tables import SPLITS, cell
 
 FOLDER = "projector"
 CONFIG, METADATA, SPRITE, README = "projector_config.pbtxt", "metadata.tsv", "sprite.png", "README.txt"
@@ -34,18 +36,33 @@ MOST_PIXELS = 32_000_000  # of the sprite
 THUMB = 48  # px
 
 
-def write_projector(found: LatentMap, file: IO[bytes]) -> None:
+def write_projector_run(run_id: str, path: Path, report: Report | None = None) -> None:
+    """Write the folder of a map run to a file.
+
+    Raises:
+        UserError: There is no such map, or an image is damaged on disk.
+    """
+    found = read_map(run_id)
+    if found is None or not found.done:
+        raise UserError("This map has no panel yet: wait for the first, or make it again.")
+    with open(path, "wb") as file:
+        write_projector(found, file, report or silent)
+
+
+def write_projector(found: LatentMap, file: IO[bytes], report: Report = silent) -> None:
     """The folder as a zip: a tensor a panel, the original space, metadata, and the images.
 
     The original space is left out where it is too large or cannot be computed any more, the images where the
-    data set is gone; the folder's README says so.
+    data set is gone; the folder's README says so. `report` is told how far features are that must be computed
+    anew, which can take minutes.
 
     Raises:
         UserError: An image is damaged on disk.
     """
     dataset = data_of(found)
     tensors = {panel.method: panel.positions for panel in found.done if panel.positions is not None}
-    space, missing = _space(found, dataset)
+    space, missing = _space(found, dataset, report)
+    report(Progress("writing the folder", 0))
     if space is not None:
         tensors = {SPACE: space, **tensors}
     side = thumb_side(dataset, len(found.index)) if dataset else 0
@@ -71,12 +88,12 @@ def thumb_side(dataset: Dataset, n: int) -> int:
     return own_side(dataset, max(4, min(THUMB, fits)))
 
 
-def _space(found: LatentMap, dataset: Dataset | None) -> tuple[np.ndarray | None, str]:
+def _space(found: LatentMap, dataset: Dataset | None, report: Report) -> tuple[np.ndarray | None, str]:
     """(n, d) features, or None and the reason."""
     if dataset is None:
         return None, "the data set is gone or has changed"
     try:
-        points = space_of(found.recipe, found.index)
+        points = space_of(found.recipe, found.index, lambda *told: report(Progress(*told)))
     except UserError as error:
         return None, plain(error, 300).rstrip(".")
     if points.width < 2:
@@ -107,9 +124,9 @@ def _metadata(found: LatentMap, dataset: Dataset | None) -> Iterator[str]:
     chosen = [way for name, way in ways.items() if name != "split"]
     yield "\t".join([*(way.name for way in chosen), "split", "image", "name"]) + "\n"
     for row, place in enumerate(found.index.tolist()):
-        groups = [way.groups[way.of[row]].name or "-" for way in chosen]
+        groups = [cell(way.groups[way.of[row]].name) or "-" for way in chosen]
         name = plain(names[place], 120) if place < len(names) else ""
-        yield "\t".join([*groups, SPLITS[int(found.split[row])], str(place), name or "-"]) + "\n"
+        yield "\t".join([*groups, SPLITS[int(found.split[row])], str(place), cell(name) or "-"]) + "\n"
 
 
 def _tensor(tensor: np.ndarray) -> memoryview:

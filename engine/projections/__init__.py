@@ -27,6 +27,7 @@ class ProjectionEntry:
         tutorial_seconds: What the tutorial measured, where it did.
         strip: The setting that decides the picture, and values that show how.
         chance: One sentence: what the seed decides, even of points that are all fitted; empty if nothing.
+        film: What is seen while the points move, of a method that moves them step by step; else empty.
     """
 
     title: str
@@ -38,6 +39,7 @@ class ProjectionEntry:
     tutorial_seconds: float | None = None
     strip: tuple[str, tuple[float, ...]] | None = None
     chance: str = ""
+    film: str = ""
 
 
 PROJECTIONS: dict[str, ProjectionEntry] = {
@@ -88,6 +90,8 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         place="engine.projections.tsne:TSNE",
         chance="The seed shakes the points a little before they move; a random start is all its doing.",
         strip=("perplexity", (5, 15, 30, 60, 100)),
+        film="Groups form early and drift apart while the loss falls; where a group ends up says little, and "
+        "its size says nothing.",
         transforms=True,
         tutorial_seconds=2.7,
     ),
@@ -99,6 +103,8 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         place="engine.projections.umap:UMAP",
         chance="The seed decides which points push each other apart, and shakes them before they move.",
         strip=("n_neighbors", (5, 15, 30, 60, 100)),
+        film="Linked points pull each other in and push the rest away; which groups end up side by side is "
+        "mostly settled by the map it begins with.",
         transforms=True,
     ),
     "mds": ProjectionEntry(
@@ -107,6 +113,8 @@ PROJECTIONS: dict[str, ProjectionEntry] = {
         seen="Large distances, a little truer than on PCA's view of the same points.",
         beware="Small distances are the least certain: points that touch need not be neighbours.",
         place="engine.projections.mds:MDS",
+        film="It begins at the principal axes, and each step brings the distances nearer to the true ones; "
+        "a point that moves far was badly placed on PCA's view.",
         transforms=True,
     ),
     "laplacian_eigenmaps": ProjectionEntry(

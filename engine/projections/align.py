@@ -7,6 +7,7 @@ P. H. Schönemann's of 1966, A Generalized Solution of the Orthogonal Procrustes
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -34,6 +35,45 @@ def checked_map(positions: np.ndarray, n: int) -> np.ndarray:
     return positions
 
 
+@dataclass(frozen=True)
+class Fit:
+    """How one map is laid over another.
+
+    Attributes:
+        middle: (d,) of the map that moves.
+        turn: (d, d) a turn or a mirroring about it.
+        size: By how much it grows.
+        centre: (d,) where its middle comes to lie.
+    """
+
+    middle: np.ndarray
+    turn: np.ndarray
+    size: float
+    centre: np.ndarray
+
+    def of(self, positions: np.ndarray) -> np.ndarray:
+        """(..., d) places of the map that moves, laid over the other with it; float32."""
+        about = np.asarray(positions, np.float64) - self.middle
+        return (about @ self.turn * self.size + self.centre).astype(np.float32)
+
+
+def fit(reference: np.ndarray, positions: np.ndarray) -> Fit:
+    """What `procrustes` does to a map, to be done to others too, such as those it went through.
+
+    Args:
+        reference: (n, 2 or 3) the map that stays.
+        positions: The map that moves, of the same shape; row i is the same point.
+
+    Raises:
+        UserError: The shapes differ, or a value is no finite number.
+    """
+    goal, centre, moving = _centred(reference, positions)
+    turn, agreement = _turn(goal, moving)
+    size = agreement / float((moving**2).sum()) if agreement > 0 else 1.0
+    turn = turn if agreement > 0 else np.eye(len(centre))
+    return Fit(np.asarray(positions, np.float64).mean(0), turn, size, centre)
+
+
 def procrustes(reference: np.ndarray, positions: np.ndarray) -> np.ndarray:
     """A map moved, turned, mirrored and scaled onto another, so that the squared distances left are least.
 
@@ -48,12 +88,7 @@ def procrustes(reference: np.ndarray, positions: np.ndarray) -> np.ndarray:
     Raises:
         UserError: The shapes differ, or a value is no finite number.
     """
-    goal, centre, moving = _centred(reference, positions)
-    turn, agreement = _turn(goal, moving)
-    square = float((moving**2).sum())
-    if agreement > 0:
-        moving = moving @ turn * (agreement / square)
-    return (moving + centre).astype(np.float32)
+    return fit(reference, positions).of(positions)
 
 
 def in_turn(maps: Sequence[np.ndarray]) -> list[np.ndarray]:

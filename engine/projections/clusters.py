@@ -17,6 +17,7 @@ import numpy as np
 from engine.errors import UserError
 from engine.projections.align import checked_map
 from engine.projections.points import Points
+from engine.projections.projection import Watch
 from engine.projections.ranks import CELLS, drawn_neighbours, nearest_rows, slices
 
 K = 10
@@ -26,6 +27,9 @@ CLOSED = 0.3  # a border crossed this little, beside a cut through the middle, i
 OPEN = 0.7  # one crossed this much is no border
 LEAST_CUT = 0.05  # even a cut between two groups counts as crossed so much
 POWER_STEPS = 20
+MEMBERS = 250  # that are asked between two looks at whether to stop
+ON_MAPS, IN_SPACE = 0.3, 0.8  # shares of the work that are done after the maps, and after the original space
+NOBODY = Watch()
 TOGETHER = 0.6  # of the way from chance to all: a map keeps a selection together
 
 Verdict = Literal["real", "unclear", "only on this map"]
@@ -87,7 +91,12 @@ class Kept:
 
 
 def kept_together(
-    points: Points, selection: np.ndarray, maps: Sequence[np.ndarray], k: int = K, seed: int = 0
+    points: Points,
+    selection: np.ndarray,
+    maps: Sequence[np.ndarray],
+    k: int = K,
+    seed: int = 0,
+    watch: Watch = NOBODY,
 ) -> Kept:
     """Ask maps whether a selection lies together on them; exact copies count once.
 
@@ -97,16 +106,22 @@ def kept_together(
         maps: (n, 2 or 3) each: the same points by other methods or seeds.
         k: Neighbours of a member; clamped to the other members.
         seed: Of the members that are asked, where there are many.
+        watch: Told how far it is, and asked whether to stop.
 
     Raises:
         UserError: Too few different points inside or outside, or a map is not of these points.
+        engine.projections.projection.Stopped: `watch` said so.
     """
+    watch.check(0)
     n, rows = len(points), points.distinct
     drawn = [checked_map(positions, n)[rows] for positions in maps]
     inside = _enough(selected(selection, n)[rows], "different points")
-    shares = tuple(company(positions, inside, k, seed) for positions in drawn)
+    shares = []
+    for asked, positions in enumerate(drawn):
+        watch.check(asked / len(drawn))
+        shares.append(company(positions, inside, k, seed))
     chance = (int(inside.sum()) - 1) / (len(rows) - 1)
-    return Kept(shares, chance, tuple((share - chance) / (1 - chance) >= TOGETHER for share in shares))
+    return Kept(tuple(shares), chance, tuple((share - chance) / (1 - chance) >= TOGETHER for share in shares))
 
 
 def is_it_real(
@@ -116,6 +131,7 @@ def is_it_real(
     others: Sequence[np.ndarray] = (),
     k: int = K,
     seed: int = 0,
+    watch: Watch = NOBODY,
 ) -> ClusterReport:
     """Judge a selection that looks like a cluster on a map.
 
@@ -128,16 +144,21 @@ def is_it_real(
         others: Maps of the same points by other methods or seeds.
         k: Neighbours of a member; clamped to the other members.
         seed: Of the members that are asked, where there are many.
+        watch: Told how far it is, and asked whether to stop.
 
     Raises:
         UserError: Too few different points inside or outside, or a map is not of these points.
+        engine.projections.projection.Stopped: `watch` said so.
     """
-    kept = kept_together(points, selection, (positions, *others), k, seed)
+    maps = Watch(lambda share: watch.progress(ON_MAPS * share), stopped=watch.stopped)
+    kept = kept_together(points, selection, (positions, *others), k, seed, maps)
     inside, rows = selected(selection, len(points)), points.distinct
     count, x, inside, here = int(inside.sum()), points.x[rows], inside[rows], np.asarray(positions)[rows]
     members = int(inside.sum())
     k = max(1, min(k, members - 1))
-    true, crossed = _true_company(x, inside, k, seed), border(x, inside, k, seed)
+    true = _true_company(x, inside, k, seed, watch)
+    crossed = _crossed(true, _across_the_middle(x[inside], k, seed))
+    watch.check(IN_SPACE)
     on_map, *elsewhere = kept.company
     shown, also = kept.together[0], sum(kept.together[1:])
     verdict = judge(crossed, shown, also, len(others))
@@ -212,14 +233,22 @@ def border(x: np.ndarray, inside: np.ndarray, k: int = K, seed: int = 0) -> floa
         k: Neighbours; clamped to the other members.
         seed: Of the members that are asked, where there are many.
     """
-    members = np.flatnonzero(inside)
-    k = max(1, min(k, len(members) - 1))
-    crossing = _across_the_middle(x[members], k, seed)
-    return (1 - _true_company(x, inside, k, seed)) / max(crossing, LEAST_CUT)
+    k = max(1, min(k, int(inside.sum()) - 1))
+    return _crossed(_true_company(x, inside, k, seed), _across_the_middle(x[inside], k, seed))
 
 
-def _true_company(x: np.ndarray, inside: np.ndarray, k: int, seed: int) -> float:
-    return float(inside[nearest_rows(x, _some(np.flatnonzero(inside), MOST_ASKED, seed), k)].mean())
+def _crossed(true: float, across: float) -> float:
+    """The border, of the share of neighbours inside and of those across a cut through the middle."""
+    return (1 - true) / max(across, LEAST_CUT)
+
+
+def _true_company(x: np.ndarray, inside: np.ndarray, k: int, seed: int, watch: Watch = NOBODY) -> float:
+    """Share of the members' neighbours in the original space that are members, a part of them at a time."""
+    members, found = _some(np.flatnonzero(inside), MOST_ASKED, seed), []
+    for part in slices(len(members), MEMBERS):
+        watch.check(ON_MAPS + (IN_SPACE - ON_MAPS) * part.start / len(members))
+        found.append(inside[nearest_rows(x, members[part], k)].sum())
+    return float(sum(found) / (k * len(members)))
 
 
 def _across_the_middle(x: np.ndarray, k: int, seed: int) -> float:

@@ -8,6 +8,7 @@ scaling, but each where its own stress is least.
 
 from __future__ import annotations
 
+from functools import partial
 from typing import ClassVar
 
 import numpy as np
@@ -22,9 +23,11 @@ from engine.projections.threads import one_thread
 
 EXACT = 2000  # points up to which all are fitted: each step compares all with all
 BLOCK_CELLS = 2**19  # distances at a time, few enough to stay in the processor's cache
-PART_CELLS = 2**22  # numbers of points that are looked up at a time
+PART_CELLS = 2**22  # numbers of points, or distances, that are looked up at a time
+PRODUCTS = 2**30  # between two looks at whether to stop: wide points make many of few distances
 FRAME = 5  # steps between two frames
-FITTING = 0.6  # share of the progress that fitting the landmarks is
+STARTING = 0.1  # share of the progress that distances and a first map are
+FITTING, FINDING = 0.5, 0.6  # shares that are done once the landmarks are fitted, and found by the others
 NEAREST = 10  # landmarks among which a point begins
 COPY = 1e-4  # of the landmarks' typical distance: a point so near to one is its copy, and lies on it
 PLACING_STEPS = 50
@@ -65,10 +68,11 @@ class MDS(Projection):
         ways: list[np.ndarray] = []
         fitting = Watch(lambda share: watch.progress(FITTING * share), ways.append, watch.stopped)
         facts = self._fit_all(points.x[rows], fitting)
-        near = nearest_in_parts(self.bank, points.x)
+        near = nearest_in_parts(self.bank, points.x, watch)
         placed, squares, total = self._placed(points.x, near, watch)
         beside = placed - among_neighbours(self.positions, near)  # 0 for landmarks
         for way in ways:
+            watch.check(1)
             watch.frame(among_neighbours(way, near) + beside)
         facts["stress"] = float(np.sqrt(squares / total))  # of all points, each to all landmarks
         note = placed_note(len(rows), n, "the least stress of each to these")
@@ -77,15 +81,17 @@ class MDS(Projection):
     @one_thread()
     def transform(self, x: np.ndarray) -> np.ndarray:
         """Where each new point's own distances to the fitted points are kept best; copies lie on them."""
-        return self._placed(x, nearest_in_parts(self.bank, x.astype(np.float32)), Watch())[0]
+        nobody = Watch()
+        return self._placed(x, nearest_in_parts(self.bank, x.astype(np.float32), nobody), nobody)[0]
 
     def _fit_all(self, x: np.ndarray, watch: Watch) -> dict[str, float]:
         self.bank, self.middle = x, x.mean(0, dtype=np.float64)
-        wanted = distances(x - self.middle, x - self.middle)
-        y = principal_axes(x, self.dimensions, self.seed).positions(x)
+        wanted = self._distances(x, watch)
+        look = partial(watch.check, STARTING)
+        y = principal_axes(x, self.dimensions, self.seed, look).positions(x)
         total, stress, steps = (wanted**2).sum(), np.inf, self.config.steps
         for step in range(steps + 1):
-            watch.check(step / (steps + 1))
+            watch.check(STARTING + (1 - STARTING) * step / (steps + 1))
             if step % FRAME == 0:
                 watch.frame(y.astype(np.float32))
             better, squares = guttman(y, wanted)
@@ -96,14 +102,23 @@ class MDS(Projection):
         self.positions, self.typical = y, float(np.sqrt(total / wanted.size))
         return {"stress": stress, "steps": float(step)}
 
+    def _distances(self, x: np.ndarray, watch: Watch) -> np.ndarray:
+        """(n, n) between all points."""
+        centred = x - self.middle
+        wanted = np.empty((len(x), len(x)))
+        for part in slices(len(x), _rows_at_a_time(x)):
+            watch.check(STARTING * part.start / len(x))
+            wanted[part] = distances(centred[part], centred)
+        return wanted
+
     def _placed(self, x: np.ndarray, near: Neighbours, watch: Watch) -> tuple[np.ndarray, float, float]:
         """(m, dimensions) places, and what their stress is made of: Σ (wanted - distance)² and Σ wanted²."""
         placed, squares, total = among_neighbours(self.positions, near), 0.0, 0.0
         copies = near.distance[:, 0] <= COPY * self.typical
         placed[copies] = self.positions[near.index[copies, 0]]
         bank = self.bank - self.middle
-        for part in slices(len(x), max(1, BLOCK_CELLS // len(bank))):
-            watch.check(FITTING + (1 - FITTING) * part.start / len(x))
+        for part in slices(len(x), min(max(1, BLOCK_CELLS // len(bank)), _rows_at_a_time(bank))):
+            watch.check(FINDING + (1 - FINDING) * part.start / len(x))
             wanted, free = distances(x[part] - self.middle, bank), ~copies[part]
             y = placed[part].astype(np.float64)
             y[free] = least_stress(y[free], wanted[free], self.positions)
@@ -113,10 +128,18 @@ class MDS(Projection):
         return placed, squares, total
 
 
-def nearest_in_parts(bank: np.ndarray, x: np.ndarray) -> Neighbours:
+def _rows_at_a_time(bank: np.ndarray) -> int:
+    """How many points are measured against a bank between two looks at whether to stop."""
+    return max(1, PRODUCTS // bank.size)
+
+
+def nearest_in_parts(bank: np.ndarray, x: np.ndarray, watch: Watch) -> Neighbours:
     """(m, k) rows of the bank nearest to every point; the points are never copied all at once."""
-    k, size = min(NEAREST, len(bank)), max(1, PART_CELLS // x.shape[1])
-    found = [nearest_of(bank, x[part], k) for part in slices(len(x), size)]
+    k, found = min(NEAREST, len(bank)), []
+    size = max(1, PART_CELLS // max(bank.shape))
+    for part in slices(len(x), size):
+        watch.check(FITTING + (FINDING - FITTING) * part.start / len(x))
+        found.append(nearest_of(bank, x[part], k))
     index, distance = [near.index for near in found], [near.distance for near in found]
     return Neighbours(np.concatenate(index), np.concatenate(distance))
 

@@ -15,6 +15,7 @@ KD_TREE_WIDTH = 15  # up to so many numbers a point, a tree beats comparing all 
 ROUNDING = 8  # of a float's steps that a sum of products may be off, as a bound on what was seen
 FEW_CELLS = 2**18  # differences held at a time: they stay in the processor's cache
 CHUNK_CELLS = 2**24  # distances held at a time
+KEY_CELLS = 2**18  # numbers of points that are compared at a time
 
 
 @dataclass(frozen=True)
@@ -85,12 +86,21 @@ class Points:
     @cached_property
     def _first_and_like(self) -> tuple[np.ndarray, np.ndarray]:
         """The first row of each different point, ascending, and (n,) which of them each point is."""
-        rows = self.x.view(np.dtype((np.void, self.x.itemsize * self.width))).ravel()
-        _, first, like = np.unique(rows, return_index=True, return_inverse=True)
+        _, first, like = np.unique(row_keys(self.x), return_index=True, return_inverse=True)
+        if not self._alike(first[like]):  # a key that two different rows share
+            rows = self.x.view(np.dtype((np.void, self.x.itemsize * self.width))).ravel()
+            _, first, like = np.unique(rows, return_index=True, return_inverse=True)
         order = np.argsort(first)
         place = np.empty(len(order), np.int64)
         place[order] = np.arange(len(order))
         return first[order], place[like]
+
+    def _alike(self, others: np.ndarray) -> bool:
+        """Whether every point is a copy of the one in the row that stands for it."""
+        rows = np.flatnonzero(others != np.arange(len(self)))
+        few = max(1, KEY_CELLS // self.width)
+        parts = (rows[start : start + few] for start in range(0, len(rows), few))
+        return all(np.array_equal(self.x[part], self.x[others[part]]) for part in parts)
 
     def without_copies(self) -> tuple[Points, np.ndarray]:
         """The different points, and (n,) where among them each point is found: `rows[back]` repeats copies.
@@ -129,6 +139,23 @@ class Points:
         if self._known is None or self._known.index.shape[1] < k:
             self._known = exact_neighbours(self.x, k)
         return Neighbours(self._known.index[:, :k], self._known.distance[:, :k])
+
+
+def row_keys(x: np.ndarray) -> np.ndarray:
+    """(n,) numbers that are equal for rows of equal bytes, and as good as never for others.
+
+    A sum of a row's numbers, read as integers, times fixed random weights, in the ring of 64 bits; sorting
+    these takes a tenth of the time that sorting long rows does.
+
+    Args:
+        x: (n, d) float32.
+    """
+    weights = np.random.default_rng(0).integers(0, 2**64, x.shape[1], dtype=np.uint64)
+    found, few = np.empty(len(x), np.uint64), max(1, KEY_CELLS // x.shape[1])
+    for start in range(0, len(x), few):
+        part = slice(start, start + few)
+        found[part] = x[part].view(np.uint32).astype(np.uint64) @ weights
+    return found
 
 
 def neighbours_within(wanted: int, n: int) -> tuple[int, tuple[str, ...]]:

@@ -7,7 +7,7 @@ Approximate Singular Value Decomposition, arXiv:1504.05477.
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -47,13 +47,16 @@ class Principal:
         return found
 
 
-def principal_axes(x: np.ndarray, count: int, seed: int = 0) -> Principal:
+def principal_axes(
+    x: np.ndarray, count: int, seed: int = 0, look: Callable[[], None] = lambda: None
+) -> Principal:
     """The leading eigenvectors of the covariance.
 
     Args:
         x: (n, d) points, 2 at least; never copied whole.
         count: How many; above d, the others are zeros.
         seed: Of the directions from which the search starts where d is above 500.
+        look: Called now and then while it searches; it may raise to end it.
     """
     middle = x.mean(0, dtype=np.float64)
     d, few = x.shape[1], min(count, x.shape[1])
@@ -62,7 +65,7 @@ def principal_axes(x: np.ndarray, count: int, seed: int = 0) -> Principal:
         values, vectors = np.linalg.eigh(covariance)
         values, vectors, total = values[::-1], vectors[:, ::-1], float(values.sum())
     else:
-        values, vectors = _krylov(x, middle, few, seed)
+        values, vectors = _krylov(x, middle, few, seed, look)
         total = sum(float(np.einsum("nd,nd->", part, part)) for part in _centred(x, middle))
     axes, variances = np.zeros((d, count)), np.zeros(count)
     axes[:, :few] = vectors[:, :few] * signs(vectors[:, :few])
@@ -75,7 +78,9 @@ def principal_start(points: Points, dimensions: int, seed: int) -> np.ndarray:
     return principal_axes(points.x, dimensions, seed).positions(points.x)
 
 
-def _krylov(x: np.ndarray, middle: np.ndarray, few: int, seed: int) -> tuple[np.ndarray, np.ndarray]:
+def _krylov(
+    x: np.ndarray, middle: np.ndarray, few: int, seed: int, look: Callable[[], None]
+) -> tuple[np.ndarray, np.ndarray]:
     """Leading eigenpairs of C = Σ (x - middle)(x - middle)ᵀ within the span of C Ω, C² Ω, …
 
     It ends once C moves each of them off its axis by no more than `EXACT`, or after `MOST_BLOCKS`: of noise,
@@ -84,6 +89,7 @@ def _krylov(x: np.ndarray, middle: np.ndarray, few: int, seed: int) -> tuple[np.
     block = np.linalg.qr(np.random.default_rng(seed).standard_normal((x.shape[1], few + BLOCK)))[0]
     basis, images = np.empty((x.shape[1], 0)), np.empty((x.shape[1], 0))
     while True:
+        look()
         image = _products(x, middle, block)
         basis, images = np.hstack([basis, block]), np.hstack([images, image])
         within = basis.T @ images

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+from collections.abc import Collection
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -124,12 +125,28 @@ def frame_path(folder: Path, epoch: int) -> Path:
     return folder / layout.FRAMES / layout.frame_name(epoch)
 
 
-def read_arrays(path: Path) -> dict[str, np.ndarray] | None:
-    """The arrays of an .npz file, or None where there is none or it is damaged."""
+def read_arrays(path: Path, only: Collection[str] | None = None) -> dict[str, np.ndarray] | None:
+    """The arrays of an .npz file, or None where there is none or it is damaged.
+
+    Args:
+        path: The file.
+        only: Names of the arrays that are wanted, where they are there; the others are not looked at.
+    """
     import numpy as np
 
     try:
         with np.load(path, allow_pickle=False) as file:
-            return {name: file[name] for name in file.files}
+            return {name: file[name] for name in file.files if only is None or name in only}
     except Exception:  # numpy and zipfile raise a dozen kinds on damaged bytes; all mean the same here
         return None
+
+
+def array_names(path: Path) -> tuple[str, ...]:
+    """The names of the arrays in an .npz file, without reading one; none where it is damaged."""
+    import numpy as np
+
+    try:
+        with np.load(path, allow_pickle=False) as file:
+            return tuple(file.files)
+    except Exception:  # as above
+        return ()

@@ -6,6 +6,7 @@ import streamlit as st
 
 from engine.evaluation.comparison_result import Comparison
 from engine.evaluation.comparison_table import comparison_csv
+from engine.export.code import comparison_command
 from engine.runs.summary import RunSummary
 from pages.components.recipe_card import recipe_card
 
@@ -28,20 +29,4 @@ def recipe_part(summary: RunSummary, found: Comparison) -> None:
         recipe_card(found.recipe, few=12)
     with right:
         st.markdown("##### The same from the command line")
-        st.code(command(found), language="bash", wrap_lines=True)
-
-
-def command(found: Comparison) -> str:
-    """The line that makes this comparison; settings that are as usual are left out."""
-    recipe, settings = found.recipe, found.settings
-    usual = type(settings)()
-    changed = [
-        f"--set {name}={str(value).lower() if isinstance(value, bool) else value}"
-        for name, value in settings.model_dump().items()
-        if name not in ("encoders", "sizes") and value != getattr(usual, name)
-    ]
-    if settings.sizes == "same":
-        changed.append(f"--image-size {recipe.image_size}")
-    names = settings.encoders or "pixels"
-    line = f"python -m engine compare {names} --data {recipe.dataset} --seed {recipe.seed}"
-    return " ".join([line, *changed])
+        st.code(comparison_command(found.recipe), language="bash", wrap_lines=True)

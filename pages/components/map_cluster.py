@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import hashlib
+
 import numpy as np
 import streamlit as st
 
-from engine.evaluation.latent_map import space_of
 from engine.evaluation.map_result import LatentMap, Panel
-from engine.evaluation.seeds import asked_of_seeds, chance_of, redrawn, same_points
+from engine.evaluation.seeds import SeedsReport, asked_of_seeds, chance_of, redrawn, same_points
 from engine.projections.clusters import LEAST_MEMBERS, TOGETHER, ClusterReport, is_it_real
 from engine.projections.points import Points
+from engine.projections.projection import Watch
 from engine.runs.summary import RunSummary
 from pages.components.map_others import other_maps
+from pages.components.map_space import ask_space
 from pages.components.map_spaces import read_maps
-from pages.components.store import run_store
 from pages.components.text import md
 
 ICONS = {
@@ -40,16 +42,31 @@ def cluster_part(summary: RunSummary, found: LatentMap, rows: list[int]) -> None
     )
     here = next((panel for panel in panels if panel.title == title), panels[0])
     others = [panel for panel in panels if panel is not here]
-    report = is_it_real(
-        _space(summary.id),
-        np.asarray(here.positions),
-        np.array(rows),
-        [np.asarray(panel.positions) for panel in others],
-        seed=found.recipe.seed,
-    )
+    report = _report(summary.id, found, here, others, rows)
+    if report is None:
+        return
     st.info(report.sentence, icon=ICONS[report.verdict])
     _figures(report, [panel.title for panel in others])
     _other_seeds(summary, found, here, rows)
+
+
+def _report(
+    run: str, found: LatentMap, here: Panel, others: list[Panel], rows: list[int]
+) -> ClusterReport | None:
+    """The verdict on a selection on one panel, remembered; None while it is being worked out."""
+
+    def judge(points: Points, watch: Watch) -> ClusterReport:
+        maps = [np.asarray(panel.positions) for panel in others]
+        seed = found.recipe.seed
+        return is_it_real(points, np.asarray(here.positions), np.array(rows), maps, seed=seed, watch=watch)
+
+    asked = ("cluster", here.method, *(panel.method for panel in others), _mark(rows))
+    return ask_space(run, found, asked, judge, "maps.cluster.work")
+
+
+def _mark(rows: list[int]) -> str:
+    """Tells a selection from any other."""
+    return hashlib.sha256(np.array(sorted(rows), np.int64).tobytes()).hexdigest()
 
 
 def _figures(report: ClusterReport, others: list[str]) -> None:
@@ -101,20 +118,18 @@ def _other_seeds(summary: RunSummary, found: LatentMap, here: Panel, rows: list[
     )
     if not drawn:
         return
-    maps = same_points(found, list(read_maps(list(drawn.values())).values()), here.method)
-    report = asked_of_seeds(_space(summary.id), np.array(rows), maps, here.title, found.recipe.seed)
+
+    def ask(points: Points, watch: Watch) -> SeedsReport:
+        maps = same_points(found, list(read_maps(list(drawn.values())).values()), here.method)
+        return asked_of_seeds(points, np.array(rows), maps, here.title, found.recipe.seed, watch)
+
+    asked = ("seeds", here.method, *drawn.values(), _mark(rows))
+    report = ask_space(summary.id, found, asked, ask, "maps.seeds.work")
+    if report is None:
+        return
     st.info(report.sentence, icon=":material/casino:")
     shares = ", ".join(f"{seed} {share:.0%}" for seed, share in zip(drawn, report.kept.company, strict=True))
     st.caption(
         f"Map neighbours that are members: {shares}; by chance {report.kept.chance:.0%}. Together "
         f"means at least {TOGETHER:.0%} of the way from chance to all, as for the other methods."
     )
-
-
-@st.cache_resource(max_entries=2, show_spinner="Reading the original space …")
-def _space(run: str) -> Points:
-    from engine.evaluation.map_result import read_map
-
-    found = read_map(run, run_store())
-    assert found is not None
-    return space_of(found.recipe, found.index)

@@ -120,6 +120,7 @@ def pack(
     captions: Sequence[str] | None = None,
     pictures: Pictures | None = None,
     n: int | None = None,
+    labels: ColourField | None = None,
 ) -> bytes:
     """The bytes of a map of `n` points; row i is the same point in every array.
 
@@ -129,6 +130,8 @@ def pack(
         captions: The n names of the points, such as file names; left out where they are too many to send.
         pictures: The points' images, if they have any.
         n: How many points; where None, as many as the first colour field has.
+        labels: The points' classes, as a card names them, whether or not they are one of the colours; None
+            where no point has a label.
 
     Raises:
         ValueError: Too many panels or points, two panels of one title, or lengths that do not agree.
@@ -143,11 +146,13 @@ def pack(
     if n > MOST_POINTS:
         raise ValueError(f"n must be at most {MOST_POINTS}, got {n}")
     payload = Payload()
+    told = [_colour(field, n, payload) for field in colours]
     header = {
         "version": VERSION,
         "n": n,
         "panels": [_panel(panel, n, payload) for panel in panels],
-        "colours": [_colour(field, n, payload) for field in colours],
+        "colours": told,
+        "labels": _labels(labels, colours, told, n, payload),
         "captions": _captions(captions, n, payload),
         "pictures": _pictures(pictures, n, payload),
         "points": points_id(n, pictures),
@@ -156,6 +161,20 @@ def pack(
     }
     head = json.dumps(header, allow_nan=False, separators=(",", ":")).encode()
     return b"".join([struct.pack("<I", len(head)), head, b"\0" * (-(4 + len(head)) % 4), *payload.parts])
+
+
+def _labels(
+    labels: ColourField | None,
+    colours: Sequence[ColourField],
+    told: list[dict[str, Any]],
+    n: int,
+    payload: Payload,
+) -> dict[str, Any] | None:
+    """The points' classes; the same array where they are one of the colours."""
+    for each, field in zip(told, colours, strict=True):
+        if field is labels:
+            return each
+    return None if labels is None else _colour(labels, n, payload)
 
 
 def points_id(n: int, pictures: Pictures | None) -> str:

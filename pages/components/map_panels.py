@@ -34,7 +34,9 @@ def map_bytes(run: str, found: LatentMap, dataset: Dataset, shown: Sequence[str]
     names = dataset.names
     captions = [names[int(place)] for place in found.index]
     pictures = pictures_of(dataset, found.index)
-    return pack.pack(panels, colour_fields(found, dataset), captions, pictures, len(found.index))
+    labels = label_field(found, dataset)
+    colours = colour_fields(found, dataset, labels)
+    return pack.pack(panels, colours, captions, pictures, len(found.index), labels)
 
 
 def map_version(run: str, panels: Sequence[PanelProgress], shown: Sequence[str]) -> str:
@@ -84,11 +86,16 @@ def figures(panel: Panel, found: LatentMap) -> Iterator[tuple[str, str, str]]:
         yield "landmarks", f"{panel.row['landmarks']:,}", "Fitted; the other points were placed among them."
 
 
-def colour_fields(found: LatentMap, dataset: Dataset) -> list[pack.ColourField]:
-    """Everything the points can be coloured by; class first where there are classes."""
-    fields = []
-    if dataset.is_labelled and len(dataset.classes) <= MAX_CLASSES:
-        fields.append(known_classes("class", found.label, list(dataset.classes)))
+def label_field(found: LatentMap, dataset: Dataset) -> pack.ColourField | None:
+    """Each point's class, for reading; None where no image has one."""
+    return known_classes("class", found.label, list(dataset.classes)) if dataset.is_labelled else None
+
+
+def colour_fields(
+    found: LatentMap, dataset: Dataset, labels: pack.ColourField | None
+) -> list[pack.ColourField]:
+    """Everything the points can be coloured by; class first where there are classes, and not too many."""
+    fields = [labels] if labels is not None and len(dataset.classes) <= MAX_CLASSES else []
     fields += list(_said(found, list(dataset.classes)))
     fields.append(known_classes("split", found.split, list(SPLITS)))
     top = int(found.cluster.max(initial=-1)) + 1

@@ -6,13 +6,14 @@ import streamlit as st
 
 from engine.data.dataset import Dataset
 from engine.evaluation.map_result import LatentMap
+from engine.export.code import command_line, map_command
 from engine.export.map_formats import MAP_FORMATS
 from engine.runs.summary import RunSummary
 from pages.components.recipe_card import recipe_card
 
 ICON = ":material/download:"
 FIRST = {".html": "map.html", ".csv": "map.csv", ".png": "map.png"}
-MORE = {".svg": "map.svg", ".parquet": "map.parquet", ".npz": "map.npz", ".zip": "projector.zip"}
+MORE = {".svg": "map.svg", ".parquet": "map.parquet", ".npz": "map.npz"}
 
 
 def recipe_part(summary: RunSummary, found: LatentMap, dataset: Dataset) -> None:
@@ -23,14 +24,14 @@ def recipe_part(summary: RunSummary, found: LatentMap, dataset: Dataset) -> None
         recipe_card(found.recipe, few=12)
     with right:
         st.markdown("##### The same from the command line")
-        names = ",".join(panel.method for panel in found.panels)
-        st.code(
-            f"python -m engine project {found.recipe.backbone or 'pixels'} --data {found.recipe.dataset} "
-            f"--method {names} --points {found.settings.points} --seed {found.recipe.seed} --out map.html",
-            language="bash",
-            wrap_lines=True,
-        )
+        st.code(_command(summary, found), language="bash", wrap_lines=True)
         st.caption(f"The ending of the file says what is written: {', '.join(MAP_FORMATS)}.")
+
+
+def _command(summary: RunSummary, found: LatentMap) -> str:
+    """The line that asks for this map; one that names no encoder is repeated from its recipe's file."""
+    recipe = found.recipe
+    return map_command(recipe) if recipe.backbone else command_line(recipe, summary.id)
 
 
 def _downloads(summary: RunSummary, found: LatentMap) -> None:
@@ -43,6 +44,7 @@ def _downloads(summary: RunSummary, found: LatentMap) -> None:
                 for ending, name in MORE.items():
                     _link(summary, ending, name, folded=True)
                     st.caption(MAP_FORMATS[ending].line)
+                st.caption("TensorBoard's folder takes longer: make it below, under 'Take it home'.")
         st.download_button(
             "Recipe (JSON)", found.recipe.to_json(), f"recipe-{summary.id}.json", "application/json",
             icon=ICON, on_click="ignore",

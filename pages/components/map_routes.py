@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from functools import lru_cache
 from typing import IO
 
@@ -18,7 +18,10 @@ from engine.evaluation.map_result import LatentMap, map_progress, read_map
 from engine.export.map_formats import MAP_FORMATS
 from engine.export.maps import map_rows, write_bytes, write_parquet
 from engine.projections import PROJECTIONS
+from engine.runs.store import check_space
+from engine.settings import settings
 from pages.components.data_routes import zipped
+from pages.components.map_held import GONE, held_rows, hold
 from pages.components.map_pack import MOST_POINTS
 from pages.components.map_panels import map_bytes, map_version
 from pages.components.run_routes import NO_STORE, csv_response, guarded
@@ -28,12 +31,12 @@ IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
 NOTHING = "This map has no points yet: wait a moment."
 IN_MEMORY = 8 * 2**20  # of a file that is being made; a larger one lies on disk until it is sent
 CHUNK = 256 * 1024
+MOST_IN_ADDRESS = 1500  # rows; servers between here and the browser take no longer address
 WHOLE = {
     "map.html": ".html",
     "map.svg": ".svg",
     "map.png": ".png",
     "map.npz": ".npz",
-    "projector.zip": ".zip",
 }
 _making = threading.Lock()  # one file at a time: pages must not wait behind several sheets of thumbnails
 
@@ -78,16 +81,16 @@ def _packed(run: str, shown: tuple[str, ...], version: str) -> bytes:
 
 
 def table(request: Request, run: str) -> Response:
-    """Every point, or those in `rows`, as a table."""
+    """Every point, or those asked for, as a table."""
     found = _points(run)
-    rows = chosen_rows(request.query_params.get("rows", ""), len(found.index))
+    rows = asked_rows(request, run, len(found.index))
     return csv_response(map_rows(found, rows), f"map-{run}.csv")
 
 
 def parquet(request: Request, run: str) -> Response:
     """The same table as Parquet."""
     found = _points(run)
-    rows = chosen_rows(request.query_params.get("rows", ""), len(found.index))
+    rows = asked_rows(request, run, len(found.index))
     return _made(lambda file: write_parquet(found, file, rows), "map.parquet", ".parquet", run)
 
 
@@ -96,8 +99,9 @@ def _whole(name: str) -> Callable[[Request, str], Response]:
 
     def answer(request: Request, run: str) -> Response:
         found = _points(run)
-        if request.query_params.get("rows"):
-            raise UserError(f"{name} is of the whole map: leave 'rows' out, or ask for map.csv or map.zip.")
+        for asked in ("rows", "selection"):
+            if request.query_params.get(asked):
+                raise UserError(f"{name} is of the whole map: leave '{asked}' out, or ask for map.csv.")
         return _made(lambda file: write_bytes(found, WHOLE[name], file), name, WHOLE[name], run)
 
     return answer
@@ -105,6 +109,7 @@ def _whole(name: str) -> Callable[[Request, str], Response]:
 
 def _made(write: Callable[[IO[bytes]], None], name: str, ending: str, run: str) -> Response:
     """A file that is made whole before its first byte is sent, so that a problem is still one sentence."""
+    check_space(settings().workspace)
     file = tempfile.SpooledTemporaryFile(IN_MEMORY)
     try:
         with _making:
@@ -133,9 +138,9 @@ def _parts(file: IO[bytes]) -> Iterator[bytes]:
 
 
 def images(request: Request, run: str) -> Response:
-    """The images of the points in `rows`, or of all, as a zip of class folders."""
+    """The images of the points asked for, or of all, as a zip of class folders."""
     found = _points(run)
-    rows = chosen_rows(request.query_params.get("rows", ""), len(found.index))
+    rows = asked_rows(request, run, len(found.index))
     headers = {"Content-Disposition": f'attachment; filename="map-{run}.zip"', **NO_STORE}
     chosen = found.index if rows is None else found.index[rows]
     parts = zipped(open_dataset(found.recipe.dataset), chosen)
@@ -147,6 +152,30 @@ def _points(run: str) -> LatentMap:
     if found is None or not found.done:
         raise UserError(NOTHING)
     return found
+
+
+def asked_rows(request: Request, run: str, n: int) -> list[int] | None:
+    """The rows that a question names, one by one or by the key of a selection that is held; None for all.
+
+    Raises:
+        UserError: They are no rows of the map, or the selection is gone or another map's.
+    """
+    key = request.query_params.get("selection", "")
+    if not key:
+        return chosen_rows(request.query_params.get("rows", ""), n)
+    if request.query_params.get("rows"):
+        raise UserError("'rows' and 'selection' name the same thing: leave one of them out.")
+    rows = held_rows(run, key)
+    if max(rows, default=0) >= n:
+        raise UserError(GONE)
+    return rows
+
+
+def rows_address(run: str, rows: Sequence[int]) -> str:
+    """How an address names rows: one by one, or if that is too long, by a key under which they are held."""
+    if len(rows) <= MOST_IN_ADDRESS:
+        return f"rows={','.join(map(str, rows))}"
+    return f"selection={hold(run, rows)}"
 
 
 def chosen_rows(text: str, n: int) -> list[int] | None:

@@ -26,6 +26,19 @@ from pages.components.take_home import take_home
 from pages.components.text import md
 
 Part = Callable[[RunSummary, LatentMap, Dataset], None]
+NOISE = (
+    "Gaussian noise in place of the images' features, as many points and as spread out: groups that show "
+    "here are no finding"
+)
+
+
+def title_of(run: str | None) -> str:
+    """The title of a map's page; of noise it says so."""
+    try:
+        noise = run is not None and store.run_store().recipe(run).config.get("noise") is True
+    except UserError:
+        noise = False
+    return "Latent maps of noise" if noise else "Latent maps"
 
 
 def show_map(run: str, again: Callable[[str], None] | None = None) -> None:
@@ -61,8 +74,12 @@ def _caption(found: LatentMap, dataset: Dataset) -> None:
     split = found.settings.split
     there = len(dataset) if split == "all" else len(dataset.indices(split))
     words = f"{len(found.index):,} of {there:,} images"
-    if len(found.index) < there:
+    if len(found.index) + len(found.left_out) < there:
         words += f", drawn from every class alike with seed {found.recipe.seed}"
+    if found.lacking:
+        words += f" · :orange[:material/warning: {found.lacking}]"
+    if found.settings.noise:
+        words += f" · :orange[:material/grain: {NOISE}]"
     source = found.recipe.backbone or "pixels"
     if source.startswith("random:"):
         words += " · :orange[:material/casino: from random weights: nothing has been learned]"
@@ -80,7 +97,7 @@ def _parts(summary: RunSummary, found: LatentMap, dataset: Dataset) -> None:
         "Point and neighbours": neighbours_part,
         "Selection": selection,
     }
-    if any(panel.frames is not None for panel in found.done):
+    if any(panel.has_film for panel in found.done):
         parts["Replay"] = replay_part
     parts["Film strip"] = strip_part
     if not found.settings.noise:

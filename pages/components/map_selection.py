@@ -11,15 +11,16 @@ from engine.data.splits import SPLITS
 from engine.errors import UserError
 from engine.evaluation.map_result import LatentMap
 from engine.evaluation.selections import list_selections, remove_selection, save_selection
+from engine.runs import quotas
 from engine.runs.recipe import Recipe, check_recipe, make_recipe
 from engine.runs.summary import RunSummary
 from pages.components import store
 from pages.components.data_imports import toast_later
 from pages.components.map_cluster import cluster_part
+from pages.components.map_routes import rows_address
+from pages.components.map_stage import select_again
 from pages.components.picker import remember
 from pages.components.text import count_text, md, one_line
-
-MOST_IN_ADDRESS = 1500  # rows that an address can name
 
 
 def selection_part(summary: RunSummary, found: LatentMap, dataset: Dataset, rows: list[int]) -> None:
@@ -38,7 +39,7 @@ def selection_part(summary: RunSummary, found: LatentMap, dataset: Dataset, rows
                 icon=":material/gesture:",
             )
     with right:
-        _kept(summary, rows)
+        _kept(summary, len(found.index), rows)
 
 
 def _make_up(found: LatentMap, dataset: Dataset, rows: list[int]) -> None:
@@ -68,14 +69,10 @@ def _make_up(found: LatentMap, dataset: Dataset, rows: list[int]) -> None:
 
 def _actions(summary: RunSummary, found: LatentMap, dataset: Dataset, rows: list[int]) -> None:
     with st.container(horizontal=True, vertical_alignment="center"):
-        if len(rows) <= MOST_IN_ADDRESS:
-            asked = ",".join(map(str, rows))
-            base = f"/lab/runs/{summary.id}/map"
-            st.link_button("Table (CSV)", f"{base}.csv?rows={asked}", icon=":material/download:")
-            st.link_button("Table (Parquet)", f"{base}.parquet?rows={asked}", icon=":material/download:")
-            st.link_button("Images (zip)", f"{base}.zip?rows={asked}", icon=":material/folder_zip:")
-        else:
-            st.caption(f"Up to {MOST_IN_ADDRESS:,} points can be downloaded alone; the CSV below has all.")
+        asked, base = rows_address(summary.id, rows), f"/lab/runs/{summary.id}/map"
+        st.link_button("Table (CSV)", f"{base}.csv?{asked}", icon=":material/download:")
+        st.link_button("Table (Parquet)", f"{base}.parquet?{asked}", icon=":material/download:")
+        st.link_button("Images (zip)", f"{base}.zip?{asked}", icon=":material/folder_zip:")
         with st.popover("New data set", icon=":material/filter_alt:"):
             _derive(summary, found, dataset, rows)
 
@@ -100,7 +97,8 @@ def _derive(summary: RunSummary, found: LatentMap, dataset: Dataset, rows: list[
     if not (make or draw):
         return
     try:
-        new = derive(dataset, chosen, name)
+        with quotas.expecting(sets=1):
+            new = derive(dataset, chosen, name)
         run = _map_of(new, found.recipe, f"{summary.name} · {words}") if draw else None
     except UserError as error:
         st.error(md(str(error)))
@@ -118,21 +116,26 @@ def _map_of(dataset: Dataset, recipe: Recipe, name: str) -> str:
     return store.start(check_recipe(make_recipe(fields)), name)[0]
 
 
-def _kept(summary: RunSummary, rows: list[int]) -> None:
-    """Selections under their names."""
+def _kept(summary: RunSummary, n: int, rows: list[int]) -> None:
+    """Selections of a map of `n` points under their names."""
     st.markdown("##### Kept selections")
-    with st.form(f"maps.keep.{summary.id}", border=False, clear_on_submit=True):
-        name = st.text_input(
-            "Name", max_chars=80, placeholder="Such as: odd ones", disabled=not rows, key="maps.keep.name"
-        )
-        if st.form_submit_button("Keep this selection", icon=":material/bookmark_add:", disabled=not rows):
-            store.attempt(lambda: _save(summary.id, name, rows))
+    mine = store.run_store().may_change(summary.id)
+    if mine:
+        _keep_form(summary.id, rows)
     saved = list_selections(summary.id, store.run_store())
     if not saved:
-        st.caption("None yet.")
+        st.caption("None yet." if mine else "None; only the owner of this map and a teacher can keep some.")
     for number, (name, members) in enumerate(saved.items()):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.text(f"{name} · {len(members):,}", width="stretch")
+            if st.button(
+                "Select",
+                key=f"maps.select.{number}",
+                help="Select it again, in place of what is selected now",
+                type="tertiary",
+            ):
+                select_again(summary.id, [row for row in members if row < n])
+                st.rerun()
             if st.button(
                 "",
                 icon=":material/visibility:",
@@ -142,11 +145,20 @@ def _kept(summary: RunSummary, rows: list[int]) -> None:
             ):
                 st.session_state[f"maps.lit.{summary.id}"] = members
                 st.rerun()
-            if st.button(
+            if mine and st.button(
                 "", icon=":material/delete:", key=f"maps.forget.{number}", help="Forget it", type="tertiary"
             ):
                 remove_selection(summary.id, name, store.run_store())
                 st.rerun()
+
+
+def _keep_form(run: str, rows: list[int]) -> None:
+    with st.form(f"maps.keep.{run}", border=False, clear_on_submit=True):
+        name = st.text_input(
+            "Name", max_chars=80, placeholder="Such as: odd ones", disabled=not rows, key="maps.keep.name"
+        )
+        if st.form_submit_button("Keep this selection", icon=":material/bookmark_add:", disabled=not rows):
+            store.attempt(lambda: _save(run, name, rows))
 
 
 def _save(run: str, name: str, rows: list[int]) -> None:

@@ -14,6 +14,7 @@ from engine.errors import UserError
 from engine.evaluation.encoding import PIXELS_SIDE
 from engine.models.codes import usual_side
 from engine.models.encoder import PIXELS
+from engine.runs import quotas
 from pages.components import store
 from pages.components.backbone import choose_backbone, choose_weights, remember_backbone
 from pages.components.compose import SEED, Composer
@@ -101,7 +102,10 @@ def _choose_vectors(dataset: Dataset) -> VectorsInfo | None:
     info = mine[chosen]
     how = "matched by file name" if info.by_name else "in the order of the images"
     with st.container(horizontal=True, vertical_alignment="center"):
-        st.caption(f"{info.rows:,} rows of {count_text(info.width, 'number')}, {how}.", width="stretch")
+        words = f"{info.rows:,} rows of {count_text(info.width, 'number')}, {how}."
+        if info.lacking:
+            words += f" {info.lacking:,} of them hold values that are no finite numbers: maps leave them out."
+        st.caption(words, width="stretch")
         st.button(
             "Remove", icon=":material/delete:", type="tertiary", on_click=_remove, args=(info.id,),
             key=f"{CHOSEN}.remove", help="Maps that were drawn of them stay.",
@@ -147,8 +151,9 @@ def _add(dataset: Dataset) -> None:
 
 def _added(path: Path, dataset: Dataset, name: str | None, array: str | None, alone: bool) -> str:
     """The id of the vectors in a file; those without images choose their own data set."""
-    if not alone:
-        return add_vectors(path, dataset.id, name, array)
-    own, new = add_vectors_alone(path, name, array)
+    with quotas.expecting(sets=int(alone)):  # the file itself counts already, as an upload
+        if not alone:
+            return add_vectors(path, dataset.id, name, array)
+        own, new = add_vectors_alone(path, name, array)
     remember(own)
     return new

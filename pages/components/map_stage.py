@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import secrets
+
 import streamlit as st
 
 from engine.evaluation.map_result import LatentMap, map_progress
@@ -11,9 +13,10 @@ from pages.components.map_neighbours import LIT, ROW
 from pages.components.map_pack import MOST_PANELS
 from pages.components.map_panels import map_version
 from pages.components.map_routes import map_url
-from pages.components.map_view import map_view, view_key
+from pages.components.map_view import Wanted, map_view, selected_rows, view_key
 from pages.components.text import md
 
+WANTED = "maps.wanted.{}"  # of a run: rows that the browser has still to select
 POLL_SECONDS = 0.4  # a look reads a few lines and no array
 
 
@@ -44,12 +47,28 @@ def draw_panels(run: str, found: LatentMap, asks: bool = False) -> None:
         clicked=(lambda row: st.session_state.update({ROW.format(run): row})) if asks else None,
         ring=_ringed(run),
         lit=st.session_state.get(LIT.format(run)) or [],
+        wanted=_wanted(run) if asks else None,
     )
 
 
 def _ringed(run: str) -> list[int]:
     row = st.session_state.get(ROW.format(run))
     return [row] if isinstance(row, int) else []
+
+
+def select_again(run: str, rows: list[int]) -> None:
+    """Have these rows selected on the run's panels when the page is drawn next."""
+    st.session_state[LIT.format(run)] = []  # else another selection would shine beside it
+    st.session_state[WANTED.format(run)] = Wanted(secrets.token_hex(4), tuple(rows))
+
+
+def _wanted(run: str) -> Wanted | None:
+    """What the browser has still to select; nothing any more once it has told that it did."""
+    wanted: Wanted | None = st.session_state.get(WANTED.format(run))
+    if wanted is not None and list(wanted.rows) == selected_rows(view_key(run)):
+        del st.session_state[WANTED.format(run)]
+        return None
+    return wanted
 
 
 def seen_of(run: str) -> tuple[str, str]:
@@ -75,8 +94,7 @@ def watch_map(run: str, seen: tuple[str, str]) -> None:
             st.rerun()
         status = store.run_store().status(run)
         if status.state == "queued":
-            place = status.queue_place or 1
-            st.progress(0.0, text=f"Waiting for a free place: number {place} in the queue")
+            st.progress(0.0, text=f"Waiting in the queue: {store.waiting_words(run, status.queue_place)}")
             return
         progress = store.run_store().progress(run)
         phase = str(progress.get("phase") or "starting").capitalize()

@@ -14,6 +14,7 @@ classes, zoom) by `key`: a rerun sends nothing anew, and a new address of the sa
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass
 from functools import cache
 from typing import Any
 
@@ -32,6 +33,19 @@ SCRIPTS = (
     "latent_map_film.js",
     "latent_map.js",
 )
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """Rows that a page wants to be selected.
+
+    Attributes:
+        turn: Another for every wish: the browser fulfils each once, and the person goes on from there.
+        rows: Ascending.
+    """
+
+    turn: str
+    rows: tuple[int, ...]
 
 
 @cache
@@ -53,6 +67,7 @@ def map_view(
     clicked: Callable[[int], None] | None = None,
     ring: Sequence[int] = (),
     lit: Sequence[int] = (),
+    wanted: Wanted | None = None,
     height: int | None = None,
     group: str | None = None,
     film: bool = False,
@@ -66,6 +81,8 @@ def map_view(
         clicked: Called with the row of a point or gallery image that was clicked, before the rerun.
         ring: Rows that are ringed in every panel.
         lit: Rows that stay bright, outlined, while the rest is dimmed, beside whatever is selected.
+        wanted: Rows to be selected in place of those that are; like a person's own selection, it comes back
+            to `chosen`.
         height: Pixels of a plot; where None, by the number of panels.
         group: Key of another map of the same points on the page: they share what is selected and pointed at.
         film: One large panel whose points move from each panel of the pack to the next.
@@ -88,6 +105,7 @@ def map_view(
             "plotly": "/lab/plotly.min.js",
             "ring": [int(row) for row in ring],
             "lit": [int(row) for row in lit],
+            "wanted": wanted and asdict(wanted),
             "height": height,
             "group": group or key,
             "film": film,

@@ -11,6 +11,7 @@ import streamlit as st
 from engine.data.dataset import summarise
 from engine.data.vectors import vectors_id, vectors_info
 from engine.errors import UserError
+from engine.export.code import command_line
 from engine.methods import config_class, method_entry
 from engine.models.backbones import backbone_info
 from engine.models.encoder import PIXELS, encoder_arch
@@ -138,7 +139,7 @@ def recipe_tab(summary: RunSummary, found: dict[str, Any]) -> None:
         used = run_store().size(summary.id)
         st.caption(f"Run {summary.id} uses {size_text(used)} on disk.")
     st.markdown("##### The same from the command line")
-    st.code(f"python -m engine train {recipe.method} --recipe recipe-{summary.id}.json", language="bash")
+    st.code(command_line(recipe, summary.id), language="bash")
 
 
 def _flat(value: Any) -> str:

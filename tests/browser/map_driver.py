@@ -174,10 +174,10 @@ def ringed(view: Map, rows: list[int]) -> list[set[int]]:
     return found
 
 
-def film_shows(film: Any) -> np.ndarray:
-    """(n, 2) where the one panel of a film has its points, in the map's own unit."""
-    script = "f => [f.data[0].x, f.data[0].y].map(values => Array.from(values))"
-    return np.array(film.locator(".lm-figure").evaluate(script)).T
+def film_shows(film: Any, panel: int = 0) -> np.ndarray:
+    """(n, 2) where the one panel of a film, or one of a map, has its points, in the map's own unit."""
+    script = "(f, k) => [f.data[k].x, f.data[k].y].map(values => Array.from(values))"
+    return np.array(film.locator(".lm-figure").evaluate(script, panel)).T
 
 
 def point_somewhere(view: Map, box: dict[str, float]) -> int:

@@ -52,7 +52,8 @@ def make_images() -> Dataset:
 
 
 def panels(step: str, n: int) -> list[Panel]:
-    """`early`: one of three is done; `late`: three are; `six`: all are; `deep`: one has three axes."""
+    """`early`: one of three is done; `late`: three are; `six`: all are; `deep`: one has three axes;
+    `plain`: one, of images without labels."""
 
     def done(k: int, dim: int = 2) -> Panel:
         return Panel(TITLES[k], positions(k, n, dim), "done", "", LINES, FIGURES)
@@ -82,5 +83,9 @@ def packed(dataset: Dataset, step: str, n: int) -> bytes:
         ColourField("cluster", "class", many, [f"cluster {k}" for k in range(23)]),
         ColourField("loss", "number", loss, unit="nats"),
     ]
+    labelled = fields[0]
+    if step == "plain":  # a classifier's answers, and no labels to hold against them
+        fields[0] = ColourField("prediction", "class", some, CLASSES)
     names = [f"colour-{i % IMAGES:03d}-{i}.png" for i in range(n)]
-    return pack(panels(step, n), fields, names, pictures_of(dataset, index))
+    pictures = pictures_of(dataset, index)
+    return pack(panels(step, n), fields, names, pictures, n, None if step == "plain" else labelled)

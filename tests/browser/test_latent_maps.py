@@ -105,6 +105,17 @@ def test_maps_are_drawn_selected_and_taken_home(server: Any, page: Any) -> None:
     tiles = browser.locator(".lm-tiles button")
     assert [int(tile.get_attribute("data-row")) for tile in tiles.all()] == rows
     page.shot("maps-selection")
+    browser.get_by_role("textbox", name="Name").fill("odd ones")
+    browser.get_by_role("button", name="Keep this selection").click()
+    browser.get_by_text(f"odd ones · {count}", exact=True).wait_for(timeout=30_000)
+    browser.get_by_role("button", name="Clear", exact=True).click()
+    browser.get_by_text("Draw around some points").wait_for(timeout=30_000)
+    page.ready()
+    browser.get_by_role("button", name="Select", exact=True).click()
+    browser.get_by_text(f"{count} of 240 points", exact=True).wait_for(timeout=30_000)
+    wait_until(lambda: selected(browser) == count)
+    again = browser.get_by_role("link", name=re.compile("CSV")).get_attribute("href")
+    assert [int(row) for row in str(again).partition("rows=")[2].split(",")] == rows
 
     part(page, "Point and neighbours")
     assert selected(browser) == count, "the selection outlives the page's reruns"

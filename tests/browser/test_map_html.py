@@ -89,6 +89,13 @@ def test_hovering_a_point_shows_its_own_image_class_and_name(opened: Callable[..
     page.clean()
 
 
+def test_a_point_without_a_label_is_not_called_by_its_split_or_cluster(opened: Callable[..., Page]) -> None:
+    page = opened(classes=[])
+    page.hover(0, 5)
+    assert page.card.locator("b").inner_text() == "no label"
+    page.clean()
+
+
 def test_a_dot_has_its_colour_and_is_ringed_on_every_panel(opened: Callable[..., Page]) -> None:
     page = opened()
     before = page.picture(page.page.locator("body"))

@@ -280,6 +280,50 @@ def kept(view: Map) -> None:
     assert zoomed == pytest.approx(whole / 1.4**4, rel=1e-3)
 
 
+def test_rows_that_the_page_wants_are_selected_once_and_the_person_goes_on_from_there(
+    address: str, page: Any
+) -> None:
+    view = Map(page, address)
+    view.search("dog")
+    wait_until(lambda: len(view.told()["chosen"] or []) == 60)
+    view.page.get_by_role("button", name="Select", exact=True).click()
+    wait_until(lambda: view.told()["chosen"] == [2, 5, 90])
+    bright_everywhere(view, [2, 5, 90])
+    tiles = view.page.locator(".lm-tiles button").all()
+    assert [int(tile.get_attribute("data-row")) for tile in tiles] == [2, 5, 90]
+    assert view.page.get_by_role("searchbox").input_value() == ""
+    view.search("owl")
+    wait_until(lambda: len(view.told()["chosen"]) == 60)
+    runs = view.told()["runs"]
+    view.page.get_by_role("button", name="Rerun").click()
+    wait_until(lambda: view.told()["runs"] > runs)
+    for _ in range(2):  # and away and back
+        view.page.get_by_text("Away").click()
+        view.watched.ready()
+        view.page.wait_for_timeout(300)
+    view.page.locator(".latent-map[data-drawn]").wait_for(timeout=20_000)
+    assert view.selected() == 60, "a wish that was fulfilled is not one any more"
+    view.page.get_by_role("button", name="Select", exact=True).click()
+    wait_until(lambda: view.told()["chosen"] == [2, 5, 90])
+    page.clean()
+
+
+def test_a_point_without_a_label_is_not_called_by_the_colours_class(address: str, page: Any) -> None:
+    view = Map(page, address, step="plain")
+    at = view.where(0)
+    row = lonely(at)[2]
+    view.page.mouse.move(*at[row] + [60, -60], steps=2)
+    view.page.mouse.move(*at[row], steps=3)
+    card = view.page.locator(".lm-card")
+    card.filter(has_text=f"-{row}.png").wait_for(timeout=5000)
+    assert card.locator("b").inner_text() == "no label"
+    assert f"prediction: {CLASSES[row % 4]}" in card.inner_text(), "which is told as what it is"
+    page.shot("map-no-label")
+    view.search("dog")
+    wait_until(lambda: "No visible point" in view.page.locator(".lm-told").inner_text())
+    page.clean()
+
+
 def test_rows_that_the_page_marks_are_lit_and_ringed(address: str, page: Any) -> None:
     view = Map(page, address)
     view.page.get_by_text("Mark", exact=True).click()
@@ -387,6 +431,52 @@ def test_a_film_stands_still_for_those_who_want_no_motion(address: str, page: An
     film.get_by_role("button", name="Play").click()
     wait_until(lambda: film.get_attribute("data-film") == "5")
     assert set(page.page.evaluate("window.seen")) == {"3", "4", "5"}
+
+
+def under_way(film: Any) -> None:
+    """Play a film from its first map until its points are between two maps."""
+    film.get_by_role("button", name=TITLES[0], exact=True).click()
+    film.get_by_role("button", name="Play").click()
+    wait_until(lambda: " → " in film.locator("h4").first.inner_text())
+
+
+def test_a_film_that_is_left_for_its_maps_beside_each_other_moves_none_of_them(
+    address: str, page: Any
+) -> None:
+    view = Map(page, address)
+    film = film_of(view)
+    under_way(film)
+    view.page.get_by_text("Beside", exact=True).click()
+    wait_until(lambda: film.locator(".lm-box").count() == 6)
+    stood = film.get_attribute("data-film")
+    view.page.wait_for_timeout(2500)  # longer than from one map to the next
+    assert film.get_attribute("data-film") == stood, "it has stopped"
+    for panel in range(6):
+        wait_until(lambda panel=panel: np.allclose(film_shows(film, panel), positions(panel, view.n)))
+        assert film.locator("h4").nth(panel).inner_text() == TITLES[panel]
+    view.page.get_by_text("Beside", exact=True).click()
+    wait_until(lambda: film.locator(".lm-box").count() == 1)
+    assert film.get_by_role("button", name="Play").count() == 1, "it waits until somebody plays it again"
+    page.clean()
+
+
+def test_a_film_that_is_taken_off_the_page_while_it_plays_moves_nothing_afterwards(
+    address: str, page: Any
+) -> None:
+    view = Map(page, address)
+    film = film_of(view)
+    under_way(film)
+    view.page.get_by_text("Film", exact=True).click()
+    wait_until(lambda: view.page.locator(".latent-map").count() == 1)
+    where = "() => window.__replabMaps.get('film').film"  # what outlives the film, for when it comes back
+    drawn, stood = view.drawn(), view.page.evaluate(where)
+    view.page.wait_for_timeout(2500)
+    assert view.drawn() == drawn and view.page.evaluate(where) == stood > 0
+    for panel in range(6):
+        assert np.allclose(film_shows(view.root, panel), positions(panel, view.n))
+    film_of(view)
+    assert film.get_by_role("button", name="Play").count() == 1
+    page.clean()
 
 
 def test_three_axes_turn_and_take_part_in_the_selection_in_the_dark(

@@ -96,7 +96,7 @@ def test_a_file_that_is_being_made_can_be_stopped(lab: tuple[Any, str], page: An
     row(page, run, "onnx").get_by_role("button", name="Make").click()
     row(page, run, "onnx").get_by_role("button", name="Stop").click(timeout=30_000)
     page.page.get_by_text("Stopped; nothing was kept.").wait_for(timeout=30_000)
-    assert not list((server.workspace / "cache" / "exports").glob("*/.take-*"))
+    assert not list((server.workspace / "cache" / "exports").glob("*/.made.*"))
     row(page, run, "onnx").get_by_role("button", name="Make it again").wait_for()
     page.clean()
 

@@ -115,6 +115,24 @@ def test_a_column_of_file_names_says_which_row_is_whose(
     assert np.array_equal(read_vectors(new, dataset), X) and vectors_info(new).by_name
 
 
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf, -1e300])  # the last one in float32
+def test_rows_that_hold_no_finite_numbers_are_kept_and_counted(
+    value: float, dataset: Dataset, tmp_path: Path
+) -> None:
+    np.save(tmp_path / "x.npy", changed(X, value))
+    new = add_vectors(tmp_path / "x.npy", dataset.id)
+    found = read_vectors(new, dataset)
+    assert vectors_info(new).lacking == 1 and not np.isfinite(found[3]).all()
+    others = np.arange(N) != 3
+    assert np.array_equal(found[others], X[others])
+
+
+def test_rows_of_other_files_are_not_counted(dataset: Dataset, tmp_path: Path) -> None:
+    columns = {f"d{k}": np.append(X[:, k], np.nan) for k in range(D)}
+    path = write(pyarrow.table({"file": [*NAMES, "other.png"], **columns}), tmp_path / "x.parquet")
+    assert vectors_info(add_vectors(path, dataset.id)).lacking == 0
+
+
 def test_vectors_are_listed_and_removed_and_go_with_their_data_set(dataset: Dataset, tmp_path: Path) -> None:
     np.save(tmp_path / "x.npy", X)
     before = everything()
@@ -186,9 +204,9 @@ def pq(made: pyarrow.Table) -> bytes:
     return file.getvalue()
 
 
-def changed(x: np.ndarray, value: float) -> np.ndarray:
+def changed(x: np.ndarray, value: float, row: int = 3) -> np.ndarray:
     x = x.astype(np.float64)
-    x[3, 1] = value
+    x[row, 1] = value
     return x
 
 
@@ -214,9 +232,8 @@ BAD: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "text": (".npy", "no plain numbers", lambda: npy(X.astype(str))),
     "complex": (".npy", "no plain numbers", lambda: npy(X.astype(complex))),
     "records": (".npy", "no plain numbers", lambda: npy(np.zeros((N, 2), "f4,i4"))),
-    "NaN": (".npy", "Row 4 of", lambda: npy(changed(X, np.nan))),
-    "infinite": (".npy", "Row 4 of", lambda: npy(changed(X, np.inf))),
-    "beyond float32": (".npy", "Row 4 of", lambda: npy(changed(X, -1e300))),
+    "NaN": (".npy", "2 of 6 rows", lambda: npy(changed(changed(X, np.nan), np.inf, row=0))),
+    "nothing but NaN": (".npy", "6 of 6 rows", lambda: npy(np.nan * X)),
     "too large to square": (".npy", "Row 4 of", lambda: npy(changed(X, 1e20))),
     "few rows": (".npy", "4 rows", lambda: npy(X[:4])),
     "another count": (".npy", "5 rows and 'Six' 6 images", lambda: npy(X[:5])),
@@ -250,7 +267,7 @@ BAD: dict[str, tuple[str, str, Callable[[], bytes]]] = {
     "parquet of text": (".parquet", "'word' of", lambda: pq(table(word=["a"] * N))),
     "parquet of dates": (".parquet", "holds no numbers", lambda: pq(table(t=[date(2026, 1, 1)] * N))),
     "parquet of names": (".parquet", "0 numbers a row", lambda: pq(pyarrow.table({"file": NAMES}))),
-    "parquet with gaps": (".parquet", "Row 2 of", lambda: pq(table(v=[1, None, 3, 4, 5, 6]))),
+    "parquet with gaps": (".parquet", "2 of 6 rows", lambda: pq(table(v=[1, None, 3, None, 5, 6]))),
     "parquet twice": (".parquet", "same name", lambda: pq(pyarrow.table([X[:, 0]] * 2, ["a"] * 2))),
     "a name twice": (".parquet", "2 times", lambda: pq(table(file=[*NAMES[:5], NAMES[0]]))),
     "names of others": (".parquet", "no row for 1 of 6", lambda: pq(table(file=[*NAMES[:5], "x.png"]))),

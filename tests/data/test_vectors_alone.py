@@ -10,7 +10,7 @@ import pyarrow.parquet as parquet
 import pytest
 
 from engine.data.dataset import list_datasets, open_dataset
-from engine.data.vectors import read_vectors
+from engine.data.vectors import read_vectors, vectors_info
 from engine.data.vectors_alone import EMPTY, SMALLEST, add_vectors_alone, picture_of
 from engine.errors import UserError
 from engine.settings import settings
@@ -58,6 +58,16 @@ def test_a_column_of_labels_gives_the_classes(called: str, workspace: Path, tmp_
     assert np.array_equal(read_vectors(vectors, dataset), X), "names need not tell rows apart here"
 
 
+def test_a_row_without_numbers_is_a_picture_too(workspace: Path, tmp_path: Path) -> None:
+    x = X.copy()
+    x[2], x[5, 1], x[:, 4] = np.nan, -np.inf, np.nan
+    x[5:, 4] = 1
+    np.save(tmp_path / "mine.npy", x)
+    data, vectors = add_vectors_alone(tmp_path / "mine.npy")
+    assert np.array_equal(read_vectors(vectors, open_dataset(data)), x, equal_nan=True)
+    assert vectors_info(vectors).lacking == 6 and len(open_dataset(data)) == N
+
+
 @pytest.mark.parametrize("kind", ["NaN", "cut", "labels", "few"])
 def test_a_bad_file_leaves_no_data_set(
     kind: str, workspace: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -65,9 +75,7 @@ def test_a_bad_file_leaves_no_data_set(
     path = tmp_path / "mine.npy"
     np.save(
         path,
-        np.where(np.arange(N * D).reshape(N, D) == 7, np.nan, X)
-        if kind == "NaN"
-        else X[: 4 if kind == "few" else N],
+        np.where(np.arange(N)[:, None] > 3, np.nan, X) if kind == "NaN" else X[: 4 if kind == "few" else N],
     )
     if kind == "cut":
         path.write_bytes(path.read_bytes()[:-4])

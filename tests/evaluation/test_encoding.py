@@ -119,8 +119,8 @@ def test_a_network_that_other_code_would_build_is_built(
 @pytest.mark.parametrize("note", [b"", b"\xff\xfe", b"../../secret", b"0" * 40, b"1" * 40])
 def test_a_note_that_leads_nowhere_is_ignored(shapes: Dataset, built: list[str], note: bytes) -> None:
     first = features(shapes)
-    (path,) = (settings().cache / "features").glob("*.note")
-    (array,) = (settings().cache / "features").glob("*.npy")
+    (path,) = (settings().cache / "features").rglob("*.note")
+    (array,) = (settings().cache / "features").rglob("*.npy")
     np.save(array.with_name(f"{'1' * 40}.npy"), np.zeros((3, 2)))  # of another number of images
     path.write_bytes(note)
     assert np.array_equal(features(shapes), first) and len(built) == 2

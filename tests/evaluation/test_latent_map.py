@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import zipfile
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,7 @@ from engine.data.pixels import pixels
 from engine.errors import UserError
 from engine.evaluation import latent_map
 from engine.evaluation.latent_map import carry_out, map_rows, space_of
-from engine.evaluation.map_result import LatentMap, read_map
+from engine.evaluation.map_result import LatentMap, read_film, read_map
 from engine.methods.latent_map_config import only
 from engine.projections.align import procrustes
 from engine.projections.projection import CannotProject
@@ -157,13 +158,62 @@ def test_a_stopped_map_keeps_its_panels_and_goes_on_from_them(
 
 
 def test_methods_that_move_points_leave_a_film_that_ends_in_the_map(shapes: Dataset) -> None:
-    _, found, _ = drawn(map_recipe(shapes, "tsne", points=60, tsne_perplexity=5))
+    run, found, _ = drawn(map_recipe(shapes, "tsne", points=60, tsne_perplexity=5))
     (panel,) = found.panels
-    assert panel.frames is not None and panel.frames.shape[1:] == (60, 2)
-    assert 5 <= len(panel.frames) <= latent_map.FRAMES + 2
-    assert np.array_equal(panel.frames[-1], panel.positions), "the film ends in the map"
-    moved = [float(np.abs(a - b).mean()) for a, b in zip(panel.frames, panel.frames[1:], strict=False)]
+    film = read_film(run, found, "tsne")
+    assert panel.has_film and film.shape[1:] == (60, 2)
+    assert 5 <= len(film) <= latent_map.FRAMES + 2
+    assert np.array_equal(film[-1], np.asarray(panel.positions)), "the film ends in the map"
+    moved = [float(np.abs(a - b).mean()) for a, b in zip(film, film[1:], strict=False)]
     assert max(moved) > 0
+
+
+def test_a_film_is_turned_as_its_panel_is(shapes: Dataset) -> None:
+    run, found, _ = drawn(map_recipe(shapes, "pca", "mds", points=60))
+    pca, mds = found.panels
+    assert not pca.has_film and mds.has_film
+    film, kept = read_film(run, found, "mds"), np.load(RunStore().folder(run) / "maps" / "mds.npz")["frames"]
+    assert film[-1] == pytest.approx(found.aligned()["mds"], abs=1e-5), "it ends where the panel shows it"
+    assert np.abs(film[-1] - np.asarray(mds.positions)).max() > 0.01, "which is not where the method put it"
+    for laid, raw in zip(film, kept, strict=True):  # every frame by the same turn and size as the last
+        size = [np.linalg.norm(at - at.mean(0)) for at in (laid, raw, film[-1], kept[-1])]
+        assert size[0] / size[1] == pytest.approx(size[2] / size[3], rel=1e-4)
+        apart = [np.linalg.norm(a - b) for a, b in ((laid, film[-1]), (raw, kept[-1]))]
+        assert apart[0] == pytest.approx(apart[1] * size[2] / size[3], rel=1e-3, abs=1e-4)
+
+
+def test_reading_a_map_reads_no_film(shapes: Dataset, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, found, _ = drawn(map_recipe(shapes, "pca", "mds", points=60))
+    opened: list[str] = []
+    plain = np.lib.npyio.NpzFile.__getitem__
+
+    def counted(self: Any, name: str) -> Any:
+        opened.append(name)
+        return plain(self, name)
+
+    monkeypatch.setattr(np.lib.npyio.NpzFile, "__getitem__", counted)
+    again = read_map(run)
+    assert again is not None and again.panels[1].has_film
+    assert opened.count("positions") == 2 and "frames" not in opened
+    read_film(run, again, "mds")
+    assert "frames" in opened
+
+
+def test_a_map_with_a_damaged_film_still_reads(shapes: Dataset) -> None:
+    run, found, _ = drawn(map_recipe(shapes, "pca", "mds", points=60))
+    path = RunStore().folder(run) / "maps" / "mds.npz"
+    data = bytearray(path.read_bytes())
+    with zipfile.ZipFile(path) as parts:
+        begin = parts.getinfo("frames.npy").header_offset + 200
+    data[begin : begin + 400] = bytes(400)
+    path.write_bytes(data)
+    again = read_map(run)
+    assert again is not None and again.panels[1].error is None
+    assert np.array_equal(np.asarray(again.panels[1].positions), np.asarray(found.panels[1].positions))
+    with pytest.raises(UserError, match="film of this panel"):
+        read_film(run, again, "mds")
+    with pytest.raises(UserError, match="film of this panel"):
+        read_film(run, again, "pca")
 
 
 def test_noise_of_the_same_size_takes_the_place_of_the_features(shapes: Dataset) -> None:

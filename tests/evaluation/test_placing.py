@@ -4,8 +4,12 @@ from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
+import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -27,8 +31,9 @@ from engine.evaluation.placing import (
     start_placing,
     stop_placing,
 )
+from engine.lock import release, try_lock
 from engine.runs.store import RunStore
-from engine.settings import settings
+from engine.settings import PROJECT_ROOT, settings
 from tests.evaluation.test_new_points import drawn_map, noise, shapes
 
 __all__ = ["shapes"]
@@ -143,7 +148,7 @@ def test_something_unexpected_is_one_sentence_too(
     monkeypatch.setattr(placing_worker, "place_pictures", broken)
     status = placing_status(start_placing(only_run(), [("a.png", noise())]))
     assert status.state == "failed" and "deep inside" not in str(status.error)
-    assert "deep inside" in capsys.readouterr().err, "the log has it"
+    assert "deep inside" in "".join(capsys.readouterr()), "the log has it"
 
 
 def test_too_many_at_once_wait_and_old_ones_are_forgotten(
@@ -166,3 +171,124 @@ def test_too_many_at_once_wait_and_old_ones_are_forgotten(
     monkeypatch.setattr(placing, "KEPT_SECONDS", -1.0)
     clear_placing(start_placing(only_run(), [("a.png", noise())]))
     assert "child0" not in placing._children and not placing_folder("child0").exists()
+
+
+class Asleep:
+    """A process that never ends by itself."""
+
+    returncode = None
+    pid = 0
+
+    def poll(self) -> None:
+        """It runs."""
+
+    def kill(self) -> None:
+        """It is only made up."""
+
+    def wait(self) -> None:
+        """Likewise."""
+
+
+def test_of_many_windows_at_once_exactly_one_gets_the_last_place(
+    workspace: Path, own_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[str] = []
+    ready = threading.Barrier(8)
+
+    def start_child(module: str, folder: Path) -> Asleep:
+        time.sleep(0.02)  # as long as it takes to get a process
+        begun.append(folder.name)
+        return Asleep()
+
+    def press() -> str:
+        ready.wait()
+        try:
+            return start_placing("abcdefghijkmnpqr", [("a.png", b"")])
+        except UserError as error:
+            return str(error)
+
+    monkeypatch.setattr(placing, "start_child", start_child)
+    monkeypatch.setattr(placing, "MOST_AT_ONCE", 1)
+    with ThreadPoolExecutor(8) as pool:
+        answers = [answer.result() for answer in [pool.submit(press) for _ in range(8)]]
+    assert len(begun) == 1 and answers.count(begun[0]) == 1
+    assert [answer for answer in answers if answer != begun[0]] == [
+        "1 others are placing pictures just now: try again in a moment."
+    ] * 7
+    assert [path.name for path in settings().tmp.iterdir() if path.is_dir()] == begun, (
+        "the others left nothing"
+    )
+
+
+PRESS = """
+import sys, time
+from pathlib import Path
+from engine.errors import UserError
+from engine.evaluation import placing
+
+class Asleep:
+    poll = staticmethod(lambda: None)
+
+def start_child(module, folder):
+    time.sleep(0.2)
+    return Asleep()
+
+placing.MOST_AT_ONCE, placing.start_child = 1, start_child
+print("ready", flush=True)
+sys.stdin.readline()
+try:
+    print(placing.start_placing("abcdefghijkmnpqr", [("a.png", b"")]))
+except UserError as error:
+    print(error)
+"""
+
+
+def test_of_two_servers_at_once_exactly_one_gets_the_last_place(workspace: Path, own_process: None) -> None:
+    settings().tmp.mkdir(parents=True)
+    servers = [
+        subprocess.Popen(
+            [sys.executable, "-c", PRESS],
+            cwd=PROJECT_ROOT,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
+    assert [server.stdout.readline() for server in servers if server.stdout] == ["ready\n"] * 2
+    for server in servers:
+        assert server.stdin is not None
+        server.stdin.write("\n")
+        server.stdin.flush()
+    told = sorted(server.communicate(timeout=60)[0].strip() for server in servers)
+    (begun,) = [path.name for path in settings().tmp.iterdir()]
+    assert told == sorted(["1 others are placing pictures just now: try again in a moment.", begun])
+
+
+def test_a_placing_of_another_server_counts_as_long_as_it_lives(
+    workspace: Path, own_process: None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(placing, "start_child", lambda module, folder: Asleep())
+    monkeypatch.setattr(placing, "MOST_AT_ONCE", 1)
+    folder = placing_folder("abcdefghijkmnpqr")
+    folder.mkdir(parents=True)
+    (folder / placing.REQUEST).write_text("{}")
+    for seconds, locked, final, free in (
+        (0, False, False, False),  # it is starting
+        (placing.GRACE + 9, True, False, False),  # it is at work
+        (placing.GRACE + 9, False, False, True),  # it died
+        (0, False, True, True),  # it has ended
+    ):
+        long_ago = time.time() - seconds
+        os.utime(folder / placing.REQUEST, (long_ago, long_ago))
+        lock = try_lock(folder / placing.LOCK) if locked else None
+        (folder / placing.STATUS).write_text(f'{{"state": "{"done" if final else "running"}"}}')
+        try:
+            started = start_placing("bbbbbbbbbbbbbbbb", [("a.png", b"")])
+            placing._children.clear()
+            clear_placing(started)
+        except UserError:
+            started = ""
+        assert bool(started) == free, (seconds, locked, final)
+        if lock is not None:
+            release(lock)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import math
+import shutil
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -14,8 +15,17 @@ from google.protobuf import descriptor_pb2, descriptor_pool, message_factory, te
 from PIL import Image
 
 from engine.data.dataset import remove_dataset
+from engine.data.progress import Progress
+from engine.errors import UserError
 from engine.export import map_tensorboard
-from engine.export.map_tensorboard import MOST_PIXELS, MOST_SIDE, thumb_side, write_projector
+from engine.export.map_tensorboard import (
+    MOST_PIXELS,
+    MOST_SIDE,
+    thumb_side,
+    write_projector,
+    write_projector_run,
+)
+from engine.settings import settings
 from tests.export.map_runs import HOSTILE, NAMES, colour, coloured_set, map_of, map_run
 
 STRING, UNSIGNED, MESSAGE = 9, 13, 11  # of protobuf's field types
@@ -76,6 +86,20 @@ def test_the_config_names_files_that_are_there_with_their_shapes(workspace: Path
         "projector_config.pbtxt", "README.txt", "metadata.tsv", "sprite.png",
         *(info.tensor_path for info in config.embeddings),
     }  # fmt: skip
+
+
+def test_features_that_must_be_computed_anew_are_told_as_they_come(workspace: Path, tmp_path: Path) -> None:
+    run = map_run(coloured_set())
+    shutil.rmtree(settings().cache, ignore_errors=True)  # the pixels that were read lie there
+    told: list[Progress] = []
+    write_projector_run(run, tmp_path / "folder.zip", told.append)
+    assert [one.phase for one in told if one.total][-1:] == ["reading images"]
+    assert told[-1].phase == "writing the folder"
+    with zipfile.ZipFile(tmp_path / "folder.zip") as folder:
+        assert "projector/original_space.tsv" in folder.namelist()
+    with pytest.raises(UserError, match="no panel yet"):
+        write_projector_run(map_run(coloured_set(), ["pca"], failed="pca"), tmp_path / "none.zip")
+    assert not (tmp_path / "none.zip").exists()
 
 
 def test_tensors_give_the_same_float32_again(workspace: Path) -> None:

@@ -18,6 +18,12 @@ class Waiting:
         RunStore().request_stop(run_id, force)
 
 
+@pytest.fixture(autouse=True)
+def patient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Answers from a thread are waited for, so that a page is whole after one run."""
+    monkeypatch.setattr("pages.components.try_work.PATIENCE", 60.0)
+
+
 @pytest.fixture
 def waiting(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(executors.EXECUTORS, "inline", lambda store: Waiting())

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import base64
+import io
+import json
+import re
 from pathlib import Path
 from typing import Any
 
@@ -11,17 +15,20 @@ from streamlit.testing.v1 import AppTest
 
 from engine.data.dataset import Dataset, list_datasets
 from engine.evaluation.map_result import read_map
-from engine.evaluation.selections import list_selections
+from engine.evaluation.selections import list_selections, save_selection
+from engine.export.maps import write_bytes
 from engine.methods.latent_map_config import only
 from engine.projections import PROJECTIONS
 from engine.runs import layout
 from engine.runs.executors import InlineExecutor
 from engine.runs.recipe import Recipe, check_recipe, make_recipe
 from engine.runs.store import RunStore
-from pages.components import map_run, map_spaces
-from pages.components.map_neighbours import ROW, kept_by
-from pages.components.map_panels import colour_fields, map_bytes, map_version
+from pages.components import map_panels, map_routes, map_run, map_spaces, map_stage
+from pages.components.map_held import held_rows
+from pages.components.map_neighbours import LIT, ROW, kept_by
+from pages.components.map_panels import colour_fields, label_field, map_bytes, map_version
 from pages.components.map_spaces import PINS, titles
+from pages.components.map_view import Wanted
 from tests.pages.made import HOSTILE, fine, make_dataset, make_unlabelled, open_page, words
 
 PAGE = "latent_maps"
@@ -170,6 +177,133 @@ def test_a_selection_is_taken_home_in_two_formats(dataset: Dataset, monkeypatch:
         assert links[title].endswith(f"/lab/runs/{run}/map.{ending}?rows=4,7")
 
 
+def test_a_selection_too_long_for_an_address_is_taken_home_too(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = map_of(dataset, "pca")
+    monkeypatch.setattr(map_routes, "MOST_IN_ADDRESS", 10)
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Selection")
+    rows = list(range(3, 30))
+    select(monkeypatch, rows)
+    for _ in range(2):
+        links = {link.proto.label: link.proto.url for link in fine(app.run()).get("link_button")}
+        keys = {
+            links[title].partition("selection=")[2]
+            for title in ("Table (CSV)", "Table (Parquet)", "Images (zip)")
+        }
+    (key,) = keys
+    assert held_rows(run, key) == rows
+
+
+def test_a_kept_selection_is_selected_again_on_the_panels(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = map_of(dataset, "pca")
+    save_selection(run, "odd ones", [3, 7, 39, 40])  # the map has 40 points
+    asked: list[Wanted | None] = []
+    monkeypatch.setattr(map_stage, "map_view", lambda *given, wanted, **more: asked.append(wanted))
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Selection")
+    assert asked[-1] is None
+    app.session_state[LIT.format(run)] = [1, 2]
+    app = fine(app.button(key="maps.select.0").click().run())
+    wish = asked[-1]
+    assert wish is not None and wish.rows == (3, 7, 39) and app.session_state[LIT.format(run)] == []
+    assert fine(app.run()) and asked[-1] == wish, "the wish stands until the browser tells that it is done"
+    monkeypatch.setattr(map_stage, "selected_rows", lambda key: [3, 7, 39])
+    select(monkeypatch, [3, 7, 39])
+    app = fine(app.run())
+    assert asked[-1] is None and "3 of 40 points" in words(app)
+    monkeypatch.setattr(map_stage, "selected_rows", lambda key: [])
+    fine(app.button(key="maps.select.0").click().run())
+    assert asked[-1] is not None and asked[-1].turn != wish.turn, "and the next wish is another one"
+
+
+def test_each_film_is_told_in_the_words_of_its_method(dataset: Dataset) -> None:
+    run = map_of(dataset, "pca", "tsne", "mds", tsne_iterations=50, tsne_early_iterations=50)
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Replay")
+    films = app.button_group(key=f"maps.replay.{run}")
+    assert list(films.options) == ["t-SNE", "MDS"] and PROJECTIONS["tsne"].film in words(app)
+    app = fine(films.set_value("MDS").run())
+    assert PROJECTIONS["mds"].film in words(app) and "Groups form early" not in words(app)
+    assert all(entry.film != "" for name, entry in PROJECTIONS.items() if name in ("tsne", "umap", "mds"))
+
+
+def test_a_film_ends_where_its_panel_shows_the_points(dataset: Dataset) -> None:
+    run = map_of(dataset, "pca", "mds")
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Replay")
+    (chart,) = app.get("plotly_chart")
+    figure = json.loads(chart.proto.spec)
+    found = read_map(run)
+    assert found is not None
+    shown = found.aligned()["mds"]
+    film = [drawn["data"][0] for drawn in figure["frames"]]
+    assert np.stack([numbers(film[-1]["x"]), numbers(film[-1]["y"])], axis=1) == pytest.approx(
+        shown, abs=1e-3
+    )
+    layout_of = figure["frames"][-1]["layout"]
+    for axis, at in zip(("xaxis", "yaxis"), shown.T, strict=True):
+        low, high = layout_of[axis]["range"]
+        assert low < at.min() and at.max() < high
+        assert (low + high) / 2 == pytest.approx((at.min() + at.max()) / 2, abs=1e-3), "in the middle"
+
+
+def test_a_film_that_is_damaged_is_one_sentence_and_the_map_stays(dataset: Dataset) -> None:
+    run = map_of(dataset, "pca", "mds")
+    path = layout.map_path(RunStore().folder(run), "mds")
+    arrays = dict(np.load(path))
+    np.savez(path, **{**arrays, "frames": arrays["frames"][:, :5]})
+    app = part(open_page(PAGE, data=dataset.id, run=run), run, "Replay")
+    assert "film of this panel" in words(app) and "40 of 40 images" in words(app)
+
+
+def test_a_map_of_noise_says_so_wherever_it_is_opened(dataset: Dataset) -> None:
+    real, noise = map_of(dataset, "pca"), map_of(dataset, "pca", noise=True)
+    RunStore().rename(noise, "Groups of mine")
+    for run, says in ((real, False), (noise, True)):
+        app = open_page(PAGE, data=dataset.id, run=run)
+        assert app.title[0].value == ("Latent maps of noise" if says else "Latent maps")
+        assert ("Gaussian noise" in words(app)) == says
+        found = read_map(run)
+        assert found is not None
+        for ending in (".html", ".svg"):
+            file = io.BytesIO()
+            write_bytes(found, ending, file)
+            title = re.search(r"<(h1|text)[^>]*>([^<]*)", file.getvalue().decode())
+            assert title is not None and title[2].startswith("Noise of the size of ") == says
+
+
+def test_points_without_labels_have_none_whatever_they_can_be_coloured_by(workspace: Path) -> None:
+    plain, labelled = make_unlabelled(24), make_dataset(HOSTILE[:2], (12, 6, 2))
+    for dataset in (plain, labelled):
+        run = map_of(dataset, "pca")
+        found = read_map(run)
+        assert found is not None
+        data = map_bytes(run, found, dataset, ("pca",))
+        header = json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")])
+        assert (header["labels"] is None) == (dataset is plain)
+        assert "split" in [field["name"] for field in header["colours"]]
+
+
+def test_more_classes_than_can_be_coloured_are_still_named(
+    dataset: Dataset, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(map_panels, "MAX_CLASSES", 1)
+    run = map_of(dataset, "pca")
+    found = read_map(run)
+    assert found is not None
+    data = map_bytes(run, found, dataset, ("pca",))
+    header = json.loads(data[4 : 4 + int.from_bytes(data[:4], "little")])
+    assert "class" not in [field["name"] for field in header["colours"]]
+    assert len(header["labels"]["names"]) == 2
+
+
+def numbers(told: Any) -> np.ndarray:
+    """An array of a Plotly figure, plain or packed."""
+    if isinstance(told, dict):
+        return np.frombuffer(base64.b64decode(told["bdata"]), told["dtype"]).astype(float)
+    return np.asarray(told, float)
+
+
 def test_a_selection_is_asked_about_by_other_seeds_where_the_method_has_one(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -241,7 +375,7 @@ def test_the_pack_changes_its_address_with_what_it_shows(dataset: Dataset) -> No
 def test_points_are_coloured_by_all_that_is_known(dataset: Dataset) -> None:
     found = read_map(map_of(dataset, "pca", "isomap"))
     assert found is not None
-    fields = {field.name: field for field in colour_fields(found, dataset)}
+    fields = {field.name: field for field in colour_fields(found, dataset, label_field(found, dataset))}
     assert {"class", "split", "trust in PCA", "trust in Isomap"} <= set(fields)
     assert tuple(fields["class"].names) == dataset.classes
     assert fields["trust in PCA"].values.tolist() == found.panels[0].kept.tolist()  # type: ignore[union-attr]

@@ -111,6 +111,21 @@ def test_names_too_many_to_send_are_left_out(monkeypatch: pytest.MonkeyPatch) ->
     assert read(pack(panels, [CLASS], ["a"] * N))[0]["captions"] is not None
 
 
+def test_labels_are_told_whether_or_not_they_are_a_colour_and_sent_once() -> None:
+    loss = ColourField("loss", "number", np.zeros(N, np.float32))
+    for colours in ([CLASS, loss], [loss], [loss, CLASS]):
+        header, array = read(pack([Panel("PCA", positions())], colours, labels=CLASS))
+        assert header["labels"]["names"] == ["cat", "dog", HOSTILE[0]]
+        assert np.array_equal(array("<u2", header["labels"]["at"], N), CODES)
+        places = [field["at"] for field in header["colours"] if field["name"] == "class"]
+        assert places == [header["labels"]["at"]] * any(field is CLASS for field in colours)
+
+
+def test_a_colour_of_classes_is_no_label() -> None:
+    said = ColourField("prediction", "class", CODES, ["cat", "dog", "owl"])
+    assert read(pack([Panel("PCA", positions())], [said]))[0]["labels"] is None
+
+
 def test_the_same_points_have_the_same_name_whatever_is_drawn_of_them() -> None:
     few = read(pack([Panel("PCA", positions())], [CLASS], None, pictures()))[0]["points"]
     more = read(

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import time
 import zipfile
 from pathlib import Path
 
@@ -13,6 +14,7 @@ from PIL import Image
 from starlette.applications import Starlette
 from starlette.testclient import TestClient
 
+from engine.export import making
 from engine.export.map_formats import MAP_FORMATS
 from engine.export.maps import write_map
 from engine.runs.store import RunStore
@@ -66,8 +68,6 @@ def test_archives_can_be_opened_and_hold_the_map(client: TestClient, run: str) -
     found = map_of(run)
     arrays = np.load(io.BytesIO(client.get(f"/lab/runs/{run}/map.npz").content))
     np.testing.assert_array_equal(arrays["pca"], found.done[0].positions)
-    with zipfile.ZipFile(io.BytesIO(client.get(f"/lab/runs/{run}/projector.zip").content)) as folder:
-        assert "projector/projector_config.pbtxt" in folder.namelist()
     picture = Image.open(io.BytesIO(client.get(f"/lab/runs/{run}/map.png").content))
     assert picture.mode == "RGB" and min(picture.size) > 600
 
@@ -126,9 +126,24 @@ def test_a_full_disk_is_one_sentence(client: TestClient, run: str, monkeypatch: 
     assert client.get(f"/lab/runs/{run}/map.svg").status_code == 200, "the next question waits for nobody"
 
 
+def test_the_projectors_folder_is_made_apart_and_then_sent(client: TestClient, run: str) -> None:
+    assert client.get(f"/lab/runs/{run}/projector.zip").status_code == 404
+    address = f"/lab/runs/{run}/take/projector"
+    assert "not made yet" in sentence(client, address)
+    making.start(run, "projector")
+    deadline = time.monotonic() + 90
+    while making.making(run, "projector").state in making.UNDER_WAY:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    answer = client.get(address)
+    assert answer.headers["content-disposition"] == f'attachment; filename="projector-{run}.zip"'
+    with zipfile.ZipFile(io.BytesIO(answer.content)) as folder:
+        assert {"projector/projector_config.pbtxt", "projector/original_space.tsv"} <= set(folder.namelist())
+
+
 def test_every_format_has_a_button_and_every_button_a_route(client: TestClient, run: str) -> None:
     buttons = {**map_recipe.FIRST, **map_recipe.MORE}
-    assert buttons.keys() == MAP_FORMATS.keys()
+    assert buttons.keys() == MAP_FORMATS.keys() - {".zip"}, "whose features may have to be computed"
     for ending, name in buttons.items():
         assert name.endswith(ending)
         assert client.get(f"/lab/runs/{run}/{name}").status_code == 200

@@ -79,6 +79,23 @@ def test_the_form_draws_a_map_of_vectors(dataset: Dataset, vectors: str) -> None
     assert app.button_group(key="maps.source").value == "vectors"
 
 
+def test_rows_without_numbers_are_told_before_the_map_and_on_it(dataset: Dataset, tmp_path: Path) -> None:
+    x = X.copy()
+    x[7], x[9, 0] = np.nan, np.inf
+    np.save(tmp_path / "x.npy", x)
+    add_vectors(tmp_path / "x.npy", dataset.id, "Mine")
+    app = open_page("latent_maps", data=dataset.id)
+    app = fine(app.button_group(key="maps.source").set_value("vectors").run())
+    assert "2 of them hold values that are no finite numbers: maps leave them out" in words(app)
+    app = fine(app.button_group(key="maps.methods").set_value(["pca"]).run())
+    app = fine(app.button(key="compose.start").click().run())
+    (run,) = RunStore().list()
+    assert RunStore().status(run.id).state == "done", RunStore().log_tail(run.id)
+    app = open_page("latent_maps", data=dataset.id, run=run.id)
+    assert "38 of 40 images ·" in words(app), "not a sample, so no word of a draw"
+    assert "2 of 40 images left out: their vectors hold values that are no finite numbers" in words(app)
+
+
 def test_a_dropped_file_becomes_vectors_or_a_sentence_and_its_upload_goes(
     dataset: Dataset, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -11,6 +11,7 @@ from sklearn.manifold import TSNE
 from sklearn.metrics import silhouette_samples
 
 from engine.errors import UserError
+from engine.projections import clusters
 from engine.projections.clusters import (
     CLOSED,
     LEAST_CUT,
@@ -22,6 +23,7 @@ from engine.projections.clusters import (
     silhouette,
 )
 from engine.projections.points import Points
+from engine.projections.projection import Stopped, Watch
 
 WIDTHS = [2, 5, 10, 64, 300]
 
@@ -201,3 +203,28 @@ def test_what_is_no_selection_is_a_sentence() -> None:
             is_it_real(Points(x), x[:, :2], wrong)
     with pytest.raises(UserError, match="2 or 3 coordinates"):
         is_it_real(Points(x), x[:, :2], np.arange(20), [x[:99, :2]])
+
+
+def test_it_tells_how_far_it_is_and_hears_a_stop_at_every_look(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(clusters, "MEMBERS", 20)
+    x = gaussian(200, 40)
+    asked = (Points(x), pca(x), np.arange(100), [x[:, :2], x[:, 2:4]])
+    told: list[float] = []
+    found = is_it_real(*asked, watch=Watch(told.append))
+    assert found == is_it_real(*asked) and found.company == pytest.approx(looped_company(x, 100), abs=1e-12)
+    assert told == sorted(told) and told[0] == 0 and len(told) >= 3 + 5 + 1
+    for after in range(len(told)):
+        heard: list[float] = []
+        with pytest.raises(Stopped):
+            is_it_real(*asked, watch=Watch(heard.append, stopped=lambda: len(heard) >= after))  # noqa: B023
+        assert heard == told[:after]
+
+
+def looped_company(x: np.ndarray, members: int, k: int = 10) -> float:
+    """Share of the first points' nearest others that are among them, one by one."""
+    shares = []
+    for i in range(members):
+        far = ((x.astype(np.float64) - x[i]) ** 2).sum(1)
+        far[i] = np.inf
+        shares.append(np.mean(np.argsort(far)[:k] < members))
+    return float(np.mean(shares))

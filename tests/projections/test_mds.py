@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 import pytest
 
@@ -11,7 +13,7 @@ from engine.projections.make import fit_projection, place, project
 from engine.projections.mds import _stress_of_each, guttman, least_stress
 from engine.projections.points import Points
 from engine.projections.principal import principal_start
-from engine.projections.projection import Watch
+from engine.projections.projection import Stopped, Watch
 from tests.projections.shapes import cloud, distance_correlation, groups, sheet
 
 
@@ -193,3 +195,55 @@ def test_frames_of_landmarks_show_all_points_on_their_way() -> None:
     assert np.abs(frames[-1] - found.positions).max() < 0.5 * np.abs(frames[0] - found.positions).max()
     rows = landmark_rows(2100, 200, 0)
     assert np.allclose(frames[0][rows], principal_start(Points(x[rows]), 2, 0), atol=1e-4)
+
+
+def test_wide_points_are_measured_in_parts_with_a_look_between_any_two(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    sizes: list[int] = []  # of what was measured since the last look
+    most: list[int] = []
+
+    def counted(name: str) -> None:
+        real = getattr(mds, name)
+
+        def measured(*given: Any) -> Any:
+            x, bank = (given[1], given[0]) if name == "nearest_of" else given[:2]
+            sizes.append(len(x) * bank.size)
+            return real(*given)
+
+        monkeypatch.setattr(mds, name, measured)
+
+    def look(share: float) -> None:
+        told.append(share)
+        most.append(sum(sizes))
+        sizes.clear()
+
+    for name in ("distances", "nearest_of"):
+        counted(name)
+    monkeypatch.setattr(mds, "EXACT", 100)
+    monkeypatch.setattr(mds, "PRODUCTS", 2**19)
+    monkeypatch.setattr(mds, "PART_CELLS", 2**13)
+    told: list[float] = []
+    config = parse_projection("mds", {"landmarks": 60, "steps": 5})
+    whole = project("mds", Points(groups(400, 600)), config, watch=Watch(look))
+    assert told == sorted(told) and told[0] == 0 and 0.9 < told[-1] <= 1, "it tells how far it is throughout"
+    for low, high in ((0, 0.05), (0.05, mds.FITTING), (mds.FITTING, mds.FINDING), (mds.FINDING, 1)):
+        assert len([share for share in told if low < share < high]) > 2, (low, high)
+    assert max(most) <= 3 * 2**19, "and never works for long without a look"
+    monkeypatch.undo()
+    monkeypatch.setattr(mds, "EXACT", 100)
+    at_once = project("mds", Points(groups(400, 600)), config)
+    assert np.allclose(whole.positions, at_once.positions, atol=1e-3 * np.ptp(at_once.positions))
+
+
+@pytest.mark.parametrize("exact", [100, 2000])
+def test_a_stop_is_heard_at_every_look(monkeypatch: pytest.MonkeyPatch, exact: int) -> None:
+    monkeypatch.setattr(mds, "EXACT", exact)
+    points, config = Points(groups(200, 600)), parse_projection("mds", {"landmarks": 60, "steps": 5})
+    told: list[float] = []
+    project("mds", points, config, watch=Watch(told.append))
+    for after in range(len(told)):
+        heard: list[float] = []
+        with pytest.raises(Stopped):
+            project("mds", points, config, watch=Watch(heard.append, stopped=lambda: len(heard) >= after))  # noqa: B023
+        assert heard == told[:after]

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from engine.errors import UserError
+from engine.projections import points
 from engine.projections.points import Points, nearest_of, neighbours_within
 from tests.projections.shapes import cloud
 
@@ -145,3 +146,22 @@ def test_tight_groups_far_apart_keep_their_neighbours(gap: float) -> None:
     found = Points(x).graph(8)
     nearest = np.sort(np.sqrt(apart), axis=1)[:, :8]
     assert np.take_along_axis(np.sqrt(apart), found.index, 1) == pytest.approx(nearest, rel=1e-6)
+
+
+@pytest.mark.parametrize("keys", ["its own", "all alike"])
+def test_different_points_are_those_that_numpy_finds_even_where_keys_collide(
+    monkeypatch: pytest.MonkeyPatch, keys: str
+) -> None:
+    x = cloud(300, 40)
+    x[7], x[200:230], x[250, 39] = x[290], x[3], 0.0
+    x[251] = x[250]
+    x[251, 39] = -0.0
+    if keys == "all alike":
+        monkeypatch.setattr(points, "row_keys", lambda x: np.zeros(len(x), np.uint64))
+    monkeypatch.setattr(points, "KEY_CELLS", 100)
+    found = Points(x)
+    _, first, like = np.unique(x + np.float32(0), axis=0, return_index=True, return_inverse=True)
+    assert np.array_equal(found.distinct, np.sort(first))
+    _, back = found.without_copies()
+    assert np.array_equal(found.distinct[back], first[like.ravel()])
+    assert len(found.distinct) == 300 - 1 - 30 - 1
