@@ -8,6 +8,8 @@ import re
 import secrets
 import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -50,11 +52,17 @@ def inside(root: Path, *parts: str) -> Path:
     return path
 
 
-def write_bytes(path: Path, data: bytes) -> None:
-    """Replace `path` atomically: a reader sees the old bytes or the new ones, never half of them."""
+def write_bytes(path: Path, data: bytes, mode: int = 0o666) -> None:
+    """Replace `path` atomically: a reader sees the old bytes or the new ones, never half of them.
+
+    Args:
+        path: The file.
+        data: All its bytes.
+        mode: Who may read it, before the process's mask.
+    """
     temporary = path.with_name(f".{path.name}.{os.getpid()}.{secrets.token_hex(3)}.tmp")
     try:
-        with open(temporary, "wb") as file:
+        with open(temporary, "wb", opener=lambda name, flags: os.open(name, flags, mode)) as file:
             file.write(data)
             file.flush()
             os.fsync(file.fileno())
@@ -62,6 +70,24 @@ def write_bytes(path: Path, data: bytes) -> None:
     except BaseException:
         temporary.unlink(missing_ok=True)
         raise
+
+
+@contextmanager
+def beside(path: Path) -> Iterator[Path]:
+    """A hidden place beside `path` to write to; it becomes `path` once all went well, else nothing stays.
+
+    Raises:
+        UserError: It cannot be written there.
+    """
+    temporary = path.with_name(f".{path.name[:40]}.{secrets.token_hex(6)}.tmp")
+    try:
+        yield temporary
+        replace(temporary, path)
+    except OSError as error:
+        why = error.strerror or "check its folder and its free space"
+        raise UserError(f"{path.name[:80]} cannot be written: {why}.") from None
+    finally:
+        temporary.unlink(missing_ok=True)
 
 
 def replace(source: Path, target: Path) -> None:

@@ -24,7 +24,9 @@ def add(commands: Commands) -> None:
     parser.add_argument("--name", help="what to call the run (backbone, mode and data set)")
     parser.add_argument("--detach", action="store_true", help="return at once; the run goes on by itself")
     parser.add_argument("--again", action="store_true", help="train even if this very recipe has been run")
-    _recipe_arguments(command(commands, "estimate", "tell what a training would cost on this machine", cost))
+    _recipe_arguments(
+        command(commands, "estimate", "tell what a training or a comparison would cost here", cost)
+    )
 
 
 def _recipe_arguments(parser: argparse.ArgumentParser) -> None:
@@ -239,6 +241,6 @@ def cost(args: argparse.Namespace) -> None:
         print_json(asdict(found))
         return
     fields = {"time": f"about {found.seconds:.0f} s ({found.low:.0f} to {found.high:.0f} s)"}
-    fields["memory"] = size(found.peak_bytes)
+    fields |= {"memory": size(found.peak_bytes)} if found.peak_bytes else {}
     fields.update({str(what): f"{seconds:.1f} s" for what, seconds in found.parts})
     print_fields({**fields, "basis": found.basis})

@@ -62,12 +62,14 @@ class Inspected:
         height: Likewise.
         digest: 16 bytes; equal for images with equal pixels, whatever their files.
         thumb: THUMB * THUMB grey values, upright.
+        turn: The EXIF orientation, 1 to 8.
     """
 
     width: int
     height: int
     digest: bytes
     thumb: bytes
+    turn: int = 1
 
 
 def open_image(data: bytes, at_least: int | None = None) -> Image.Image:
@@ -250,7 +252,7 @@ def _measure(image: Image.Image) -> Inspected:
         small.append(strip)
     thumb = _upright(_grey_thumb(small), image)
     width, height = (image.height, image.width) if turn >= 5 else image.size
-    return Inspected(width, height, digest.digest(), thumb.tobytes())
+    return Inspected(width, height, digest.digest(), thumb.tobytes(), turn)
 
 
 def _grey_thumb(strips: list[Image.Image]) -> Image.Image:

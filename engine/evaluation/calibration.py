@@ -7,13 +7,12 @@ https://arxiv.org/abs/1706.04599.
 from __future__ import annotations
 
 from dataclasses import dataclass, field
-from functools import lru_cache
 
 import numpy as np
 
 from engine.data.splits import SPLITS
 from engine.errors import UserError
-from engine.runs.store import RunStore
+from engine.evaluation.kept import remembered
 
 LEAST = 20  # validation images below which a temperature would only fit their noise
 BINS = 15  # of confidence, as in the paper
@@ -189,20 +188,18 @@ def calibration_of(run_id: str) -> Calibration:
     Raises:
         UserError: The run has kept none.
     """
-    path = RunStore().predictions_path(run_id)
-    try:
-        mark = path.stat().st_mtime_ns
-    except OSError:
-        raise UserError("This run has kept no predictions: only a finished run can be tried.") from None
-    return _calibration_of(run_id, str(path), mark)
+    return _calibration(run_id)
 
 
-@lru_cache(maxsize=32)
-def _calibration_of(run_id: str, path: str, mark: int) -> Calibration:
-    found = RunStore().predictions(run_id)
-    if not found or not {"split", "label", "probabilities"} <= found.keys():
+def _read(found: dict[str, np.ndarray]) -> Calibration:
+    if not {"split", "label", "probabilities"} <= found.keys():
         raise UserError("This run has kept no predictions of classes: choose a classification run.")
     logits = np.log(np.maximum(found["probabilities"].astype(np.float64), TINY))
     parts = {name: found["split"] == SPLITS.index(name) for name in ("val", "test")}
     val, test = ((logits[rows], found["label"][rows].astype(int)) for rows in parts.values())
     return calibrate(val, test)
+
+
+_calibration = remembered(
+    _read, "This run has kept no predictions: only a finished run can be tried.", most=32
+)

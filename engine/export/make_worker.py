@@ -13,6 +13,7 @@ from typing import Any
 from engine import files
 from engine.child import EVERY, Teller, ending_of
 from engine.export.making import LOCK, MADE, REQUEST, STATUS, STOP, made_folder
+from engine.export.run_zip import write_runs_zip
 from engine.export.take import write_run
 from engine.lock import try_lock
 
@@ -59,13 +60,17 @@ def _end_when_asked(folder: Path, told: _Teller) -> None:
         time.sleep(EVERY)
     if not told.ended:
         told.end(state="stopped")
-        for path in folder.glob(".take-*"):
+        for path in folder.glob(f".{MADE}.*"):
             path.unlink(missing_ok=True)
         os._exit(3)
 
 
 def _make(request: dict[str, Any], path: Path, told: _Teller) -> dict[str, Any]:
-    write_run(str(request["run"]), str(request["format"]), path, told)
+    if "runs" in request:
+        with files.beside(path) as temporary:
+            write_runs_zip(request["runs"], temporary, told, with_data=bool(request["data"]))
+    else:
+        write_run(str(request["run"]), str(request["format"]), path, told)
     return {"bytes": path.stat().st_size}
 
 

@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,7 @@ from engine.errors import UserError
 from engine.export.run_formats import refusal, run_format
 from engine.lock import is_locked, release, try_lock
 from engine.runs import layout
-from engine.runs.store import RunStore
+from engine.runs.store import RunStore, check_space
 from engine.runs.summary import data_name
 from engine.settings import settings
 
@@ -68,12 +68,21 @@ def key_of(run_id: str, name: str) -> str:
     run_format(name)
     store = RunStore()
     folder = store.folder(run_id)
-    parts = [(part, _stamp(folder / part)) for part in PARTS]
-    question: dict[str, Any] = {"version": VERSION, "run": run_id, "format": name, "parts": parts}
+    question: dict[str, Any] = {"version": VERSION, "run": run_id, "format": name, "parts": stamps(folder)}
     if name == "report":
         question["data"] = data_name(store.get(run_id).dataset)
         question["maps"] = [run.id for run in store.list() if run.backbone == f"run:{run_id}"]
+    return key_for(question)
+
+
+def key_for(question: Any) -> str:
+    """The key of a question that JSON can hold."""
     return hashlib.sha256(json.dumps(question, sort_keys=True).encode()).hexdigest()[:40]
+
+
+def stamps(folder: Path) -> list[tuple[str, list[int]]]:
+    """What tells a run's files from what they were."""
+    return [(part, _stamp(folder / part)) for part in PARTS]
 
 
 def _stamp(path: Path) -> list[int]:
@@ -97,17 +106,26 @@ def start(run_id: str, name: str) -> None:
     """
     if why := refusal(run_id, name):
         raise UserError(why)
-    key = key_of(run_id, name)
+    begin(key_of(run_id, name), {"run": run_id, "format": name})
+
+
+def begin(key: str, request: Mapping[str, Any]) -> None:
+    """Begin to make the file of a key as its request says; harmless while it is being made, and once it is.
+
+    Raises:
+        UserError: Too many files are being made, or too little disk is free.
+    """
+    check_space(settings().workspace)
     with _alone():
-        if _status(key).state in (*UNDER_WAY, "done"):
+        if status_of(key).state in (*UNDER_WAY, "done"):
             return
-        if sum(_status(other).state in UNDER_WAY for other in _keys()) >= MOST_AT_ONCE:
+        if sum(status_of(other).state in UNDER_WAY for other in _keys()) >= MOST_AT_ONCE:
             raise UserError(f"{MOST_AT_ONCE} files are being made already: wait until one is ready.")
         _make_room()
         folder = made_folder(key)
         files.remove_tree(folder)
         folder.mkdir(parents=True)
-        files.write_json(folder / REQUEST, {"run": run_id, "format": name, "started": time.time()})
+        files.write_json(folder / REQUEST, {**request, "started": time.time()})
         start_detached("engine.export.make_worker", folder)
 
 
@@ -135,10 +153,11 @@ def making(run_id: str, name: str) -> Making:
     Raises:
         UserError: There is no such run or format.
     """
-    return _status(key_of(run_id, name))
+    return status_of(key_of(run_id, name))
 
 
-def _status(key: str) -> Making:
+def status_of(key: str) -> Making:
+    """How the file of a key is doing."""
     folder = made_folder(key)
     request = files.read_json(folder / REQUEST)
     if not isinstance(request, dict):
@@ -168,8 +187,16 @@ def made(run_id: str, name: str) -> Path:
     Raises:
         UserError: It is not made yet, or was made of something that has changed.
     """
-    key = key_of(run_id, name)
-    if _status(key).state != "done":
+    return made_file(key_of(run_id, name))
+
+
+def made_file(key: str) -> Path:
+    """The finished file of a key.
+
+    Raises:
+        UserError: It is not made yet.
+    """
+    if status_of(key).state != "done":
         raise UserError("This file is not made yet: press its button on the run's page first.")
     path = made_folder(key) / MADE
     with contextlib.suppress(OSError):
@@ -179,9 +206,33 @@ def made(run_id: str, name: str) -> Path:
 
 def stop(run_id: str, name: str) -> None:
     """End the making; nothing of the file stays."""
-    folder = made_folder(key_of(run_id, name))
+    end(key_of(run_id, name))
+
+
+def end(key: str) -> None:
+    """End the making of a key's file."""
+    folder = made_folder(key)
     if folder.exists():
         (folder / STOP).touch()
+
+
+def request_of(key: str) -> dict[str, Any]:
+    """What was asked for under a key; empty where nothing was."""
+    request = files.read_json(made_folder(key) / REQUEST)
+    return request if isinstance(request, dict) else {}
+
+
+def forget(run_ids: Collection[str]) -> None:
+    """Remove every file that was made of these runs, and stop those that are being made."""
+    for key in _keys():
+        folder, request = made_folder(key), request_of(key)
+        if not {request.get("run"), *(request.get("runs") or ())} & set(run_ids):
+            continue
+        if status_of(key).state in UNDER_WAY:
+            with contextlib.suppress(OSError):
+                (folder / STOP).touch()
+        else:
+            files.remove_tree(folder)
 
 
 def _keys() -> list[str]:
@@ -197,7 +248,7 @@ def _make_room() -> None:
     there = []
     for key in _keys():
         folder = made_folder(key)
-        if _status(key).state in UNDER_WAY:
+        if status_of(key).state in UNDER_WAY:
             continue
         with contextlib.suppress(OSError):
             if not (folder / MADE).exists():

@@ -81,6 +81,18 @@ class LabPictures(nn.Module):
         return lab.from_parts(values[:, :1], values[:, 1:])
 
 
+class Rebuilder(nn.Module):
+    """(N, 3, S, S) images in [0, 1] -> (N, d) codes and the (N, 3, S, S) pictures that are made of them."""
+
+    def __init__(self, encoder: nn.Module, pictures: nn.Module) -> None:
+        super().__init__()
+        self.encoder, self.pictures = encoder, pictures
+
+    def forward(self, images: Tensor) -> tuple[Tensor, Tensor]:
+        codes = self.encoder(images)
+        return codes, self.pictures(codes)
+
+
 @dataclass(frozen=True)
 class Taken:
     """A network ready to leave, in evaluation mode on the processor.
@@ -150,6 +162,12 @@ def network_of(method: Method) -> nn.Module:
     if isinstance(head, nn.Module):
         return Classifier(encoder.trunk, head, encoder.mean, encoder.std)
     return Features(encoder.trunk, encoder.mean, encoder.std)
+
+
+def whole_network(method: Method) -> nn.Module:
+    """The encoder with all that goes with it: the head where classes were learned, or a decoder."""
+    network = network_of(method)
+    return Rebuilder(network, pictures_of(method)) if getattr(method, "decodes", False) else network
 
 
 def pictures_of(method: Method) -> nn.Module:

@@ -93,7 +93,7 @@ def _head(run_id: str, recipe: Recipe, dataset: Dataset | None, store: RunStore)
     random = (store.results(run_id) or {}).get("random_weights")
     when = time.strftime("%d %B %Y, %H:%M", time.localtime(run.finished or run.created))
     on = dataset.name if dataset else f"{recipe.dataset} (not here any more)"
-    seconds = f" in {run.finished - run.started:,.0f} s" if run.finished and run.started else ""
+    seconds = f" in {run.seconds:,.0f} s" if run.seconds is not None else ""
     title = f"{text(run.name)}{' <small>from random weights</small>' if random else ''}"
     return (
         f"<header><h1>{title}</h1><p>{escape(entry.title)} on {text(on)} · {escape(run.state)}{seconds}, "

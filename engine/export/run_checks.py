@@ -2,29 +2,31 @@
 
 from __future__ import annotations
 
-import json
 import math
 import zipfile
+from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictInt, StrictStr, ValidationError
 
+from engine import access
 from engine.data.splits import SPLITS
 from engine.errors import UserError
 from engine.export.run_zip import JSON_FILES, TENSOR_FILES
 from engine.files import write_bytes, write_json
 from engine.models.backbones import backbone_info
 from engine.runs import layout
-from engine.runs.reading import read_arrays
 from engine.runs.recipe import Recipe, check_recipe
 from engine.runs.store import clean_name
 from engine.runs.writer import clean
 from engine.settings import settings
 
 MOST_ARRAYS = 64  # in one .npz
-MOST_INFLATED = 256 * 1024**2  # bytes of all arrays of a run: a page holds them in memory
+BLOCK = 1024**2  # bytes of an array that are looked at together
+UNASKED = 64 * 1024**2  # bytes that a file may unpack to, whatever its own size
 MOST_ERROR = 300
 Named = dict[str, Any]
 
@@ -77,7 +79,7 @@ def check_run(folder: Path, dataset: str | None) -> Recipe:
     for name in TENSOR_FILES:
         if (folder / name).exists():
             _tensors(folder / name, info if name == layout.ENCODER else None)
-    left = min(MOST_INFLATED, settings().max_unpacked_bytes)
+    left = settings().max_unpacked_bytes
     for path in sorted(folder.rglob("*.npz")):
         left -= check_arrays(path, left)
     if (folder / layout.PREDICTIONS).exists():
@@ -112,6 +114,7 @@ def _status(folder: Path, recipe: Recipe) -> None:
     kept: Named = {key: layout.number(given.get(key)) for key in ("created", "started", "finished")}
     kept["bytes"] = None
     kept |= {"state": state, "attempt": int(layout.number(given.get("attempt"))), "digest": recipe.digest()}
+    kept["owner"] = access.me().id  # whoever takes it in
     kept["error"] = " ".join(error.split())[:MOST_ERROR] if isinstance(error, str) else None
     write_json(folder / layout.STATUS, kept)
 
@@ -177,6 +180,19 @@ def _tensors(path: Path, info: _EncoderInfo | None) -> None:
     check_fit(backbone_info(info.arch), wanted, given)
 
 
+@dataclass(frozen=True)
+class _Array:
+    """What the header of an array says, and where it lies."""
+
+    member: str
+    shape: tuple[int, ...]
+    kind: np.dtype[Any]
+
+    @property
+    def bytes(self) -> int:
+        return math.prod(self.shape) * self.kind.itemsize
+
+
 def check_arrays(path: Path, most: int) -> int:
     """Read the headers in an .npz file: plain numbers, and no more of them than are allowed to be unpacked.
 
@@ -188,38 +204,59 @@ def check_arrays(path: Path, most: int) -> int:
         Bytes that they have.
 
     Raises:
-        UserError: It is no such file, holds objects (which could run code), or unpacks to far too much.
+        UserError: It is no such file, holds objects (which could run code), or unpacks to far too much: more
+            than is left, or to so many times its size as numbers that were measured never do.
     """
     wrong = UserError(f"{path.name} of this run holds no plain arrays: pack the run again.")
-    total = 0
     try:
         with zipfile.ZipFile(path) as archive:
             members = archive.infolist()
-            for info in members[: MOST_ARRAYS + 1]:
-                with archive.open(info) as file:
-                    total += max(info.file_size, _array_bytes(file))
-    except UserError:
-        raise
+            arrays = [_array(archive, info.filename) for info in members[: MOST_ARRAYS + 1]]
     except Exception:  # zipfile, zlib and numpy raise a dozen kinds on damaged bytes
         raise wrong from None
     if len(members) > MOST_ARRAYS:
         raise wrong
-    if total > most:
+    total = sum(max(info.file_size, array.bytes) for info, array in zip(members, arrays, strict=True))
+    if total > min(most, UNASKED + settings().max_ratio * path.stat().st_size):
         raise UserError(f"{path.name} of this run unpacks to more than is allowed: it is damaged or a trap.")
     return total
 
 
-def _array_bytes(file: Any) -> int:
-    major, minor = np.lib.format.read_magic(file)
+def _array(archive: zipfile.ZipFile, member: str) -> _Array:
+    with archive.open(member) as file:
+        return _header(file, member)
+
+
+def _header(file: Any, member: str) -> _Array:
+    major, _ = np.lib.format.read_magic(file)
     read = np.lib.format.read_array_header_1_0 if major == 1 else np.lib.format.read_array_header_2_0
     shape, _, kind = read(file)
     if kind.hasobject or kind.itemsize > 4096:
         raise ValueError("objects")
-    return math.prod(shape) * kind.itemsize
+    return _Array(member, shape, kind)
+
+
+def _blocks(archive: zipfile.ZipFile, array: _Array) -> Iterator[np.ndarray]:
+    """The numbers of an array, some at a time and in the order in which they lie.
+
+    Raises:
+        ValueError: There are fewer than the header says.
+    """
+    with archive.open(array.member) as file:
+        _header(file, array.member)
+        left = array.bytes
+        while left:
+            data = file.read(min(left, BLOCK // array.kind.itemsize * array.kind.itemsize))
+            left -= len(data)
+            yield np.frombuffer(data, array.kind)
+            if not data:
+                raise ValueError("cut short")
 
 
 def _predictions(path: Path, classes: int | None) -> None:
     """Arrays with one row an image: places, labels within the classes named, and finite numbers.
+
+    They are read a piece at a time, for together they may be larger than memory.
 
     Args:
         path: Of a file that `check_arrays` has passed.
@@ -228,38 +265,39 @@ def _predictions(path: Path, classes: int | None) -> None:
     Raises:
         UserError: They are not.
     """
-    wrong = UserError(f"{path.name} of this run is not as a training writes it: pack the run again.")
-    arrays = read_arrays(path)
-    if not arrays or not {"index", "split", "label"} <= arrays.keys():
-        raise wrong
-    rows, shares = arrays["index"].shape, arrays.get("probabilities")
-    if shares is not None:
-        if shares.ndim != 2 or classes not in (None, shares.shape[1]):
-            raise wrong
-        classes = shares.shape[1]
-    for name, low, end in (("index", 0, None), ("split", 0, len(SPLITS)), ("label", -1, classes)):
-        array = arrays[name]
-        if array.dtype.kind not in "iu" or array.ndim != 1 or (array < low).any():
-            raise wrong
-        if end is not None and (array >= end).any():
-            raise wrong
-    for array in arrays.values():
-        if array.shape[:1] != rows or array.dtype.kind not in "iufb":
-            raise wrong
-        if array.dtype.kind == "f" and not np.isfinite(array).all():
-            raise wrong
+    try:
+        with zipfile.ZipFile(path) as archive:
+            arrays = {name.removesuffix(".npy"): _array(archive, name) for name in archive.namelist()}
+            for array, low, end in _wanted(arrays, classes):
+                for some in _blocks(archive, array):
+                    if not np.isfinite(some).all() or (low is not None and (some < low).any()):
+                        raise ValueError("a number out of range")
+                    if end is not None and (some >= end).any():
+                        raise ValueError("a number out of range")
+    except Exception:  # as above
+        raise UserError(
+            f"{path.name} of this run is not as a training writes it: pack the run again."
+        ) from None
 
 
-def parse_manifest(data: bytes) -> Named:
-    """The JSON object in a manifest.
+def _wanted(
+    arrays: dict[str, _Array], classes: int | None
+) -> Iterator[tuple[_Array, int | None, int | None]]:
+    """Each array with the least number that it may hold, and the first that is too large.
 
     Raises:
-        UserError: It holds something else.
+        ValueError: One is lacking, or of a shape or kind that a training does not write.
     """
-    try:
-        found = json.loads(data)
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise UserError("The manifest of this zip is damaged: pack the run again.")
-    return found
+    rows, shares = arrays["index"].shape, arrays.get("probabilities")
+    if shares is not None:
+        if len(shares.shape) != 2 or classes not in (None, shares.shape[1]):
+            raise ValueError("probabilities of other classes")
+        classes = shares.shape[1]
+    bounds = {"index": (0, None), "split": (0, len(SPLITS)), "label": (-1, classes)}
+    for name in bounds:
+        if arrays[name].kind.kind not in "iu" or len(arrays[name].shape) != 1:
+            raise ValueError("places that are none")
+    for name, array in arrays.items():
+        if array.shape[:1] != rows or array.kind.kind not in "iufb":
+            raise ValueError("another number of rows")
+        yield array, *bounds.get(name, (None, None))

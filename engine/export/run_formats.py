@@ -28,6 +28,7 @@ class RunFormat:
         decoder: The writer is asked for the decoder.
         quick: Takes less than a third of a second.
         maps: A map can be taken home so too.
+        only_maps: Nothing but a map can.
     """
 
     title: str
@@ -39,6 +40,7 @@ class RunFormat:
     decoder: bool = False
     quick: bool = False
     maps: bool = False
+    only_maps: bool = False
 
     def name(self, run_id: str) -> str:
         """The file's name for a run."""
@@ -61,7 +63,7 @@ def _with_decoder(known: RunFormat) -> RunFormat:
 
 SCRIPT = RunFormat(
     "Weights with a script",
-    "A zip of the weights and a Python script that defines the network, prepares images and runs it.",
+    "A zip of the weights, the definition of the network, and a script of 20 lines that runs a picture.",
     ("script", ".zip"),
     ZIP,
     "engine.export.script:write_script",
@@ -139,6 +141,16 @@ RUN_FORMATS: dict[str, RunFormat] = {
         ANY,
         maps=True,
     ),
+    "projector": RunFormat(
+        "TensorBoard (zip)",
+        "A folder for TensorBoard's embedding projector, with the original space and the images.",
+        ("projector", ".zip"),
+        ZIP,
+        "engine.export.map_tensorboard:write_projector_run",
+        ANY,
+        maps=True,
+        only_maps=True,
+    ),
     "recipe": RunFormat(
         "Recipe (JSON)",
         "All that is needed to repeat the run: `train --recipe` reads it.",
@@ -192,9 +204,11 @@ def refusal(run_id: str, name: str) -> str | None:
     run = store.get(run_id)
     if name in ("recipe", "code"):
         return None
+    entry = method_entry(store.recipe(run_id).method)
+    if known.only_maps and entry.page != "maps":
+        return "This run is no map: draw one of its encoder first."
     if run.state not in FINAL or (run.state != DONE and name != "zip"):
         return "This run is not done, so there is nothing to take home yet: wait for it, or resume it."
-    entry = method_entry(store.recipe(run_id).method)
     if not entry.method and not known.maps:
         return "This run trained no network: take its report, or the whole run."
     if not entry.method and known.needs == TOLD and entry.page != "maps":

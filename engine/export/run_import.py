@@ -10,9 +10,9 @@ import zipfile
 import zlib
 from collections.abc import Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
-from typing import Any
 
 from engine import files
 from engine.data.dataset import DatasetSummary, list_datasets
@@ -20,20 +20,19 @@ from engine.data.progress import Progress, Report, Stop, Stopped, never, silent,
 from engine.data.source import BLOCK, DAMAGED, short_name
 from engine.data.zip_source import ZIP_METHODS, ZipSource
 from engine.errors import UserError
-from engine.export.run_checks import check_run, parse_manifest
-from engine.export.run_zip import FORMAT, MANIFEST, NEEDED, VERSION, is_run_file
+from engine.export.run_checks import check_run
+from engine.export.run_manifest import NOT_OURS, Packed, PackedSet, read_manifest
+from engine.export.run_names import follow
+from engine.export.run_zip import MANIFEST
+from engine.export.set_zip import IMAGES, MEMBERS, SET, take_in_set
 from engine.lock import release, try_lock
-from engine.runs import layout
-from engine.runs.recipe import MAX_BYTES as MAX_RECIPE
+from engine.runs import layout, quotas
 from engine.runs.recipe import Recipe
 from engine.runs.store import RunStore, check_space
 from engine.settings import settings
 
 LOCK = "lock"  # a folder in tmp that holds a locked one is not swept
 MAX_MANIFEST = 16 * 1024**2
-MAX_METRICS = 256 * 1024**2
-MOST_RUNS = 5000
-NOT_OURS = "This zip holds no runs of this program: choose one that its Take home or `export` has written."
 
 
 @dataclass(frozen=True)
@@ -46,6 +45,7 @@ class Imported:
         name: Its name.
         data: The name of its data set.
         missing: One sentence if the data set is not here.
+        brought: The data set came along.
     """
 
     id: str
@@ -53,27 +53,39 @@ class Imported:
     name: str
     data: str
     missing: str | None
+    brought: bool = False
 
 
-@dataclass(frozen=True)
-class _Packed:
-    """One run of the manifest."""
+@dataclass
+class _Taken:
+    """What a zip has brought so far.
 
-    id: str
-    data: dict[str, Any]
-    files: dict[str, tuple[int, str]]  # name -> bytes, sha256
+    Attributes:
+        runs: Unpacked, each in a folder of the room.
+        sets: Folders of the data sets that were built from it.
+        here: Every data set that there is now.
+    """
+
+    runs: list[Packed] = field(default_factory=list)
+    sets: list[Path] = field(default_factory=list)
+    here: dict[str, DatasetSummary] = field(default_factory=dict)
+
+    def give_back(self) -> None:
+        """Remove the data sets again."""
+        for root in self.sets:
+            files.remove_tree(root)
 
 
 def import_runs(path: Path, report: Report | None = None, stop: Stop = never) -> list[Imported]:
-    """Take in every run of a zip.
+    """Take in every run of a zip, and the data sets in it that are not here.
 
-    A run whose id is taken gets a fresh one. A data set here with the same fingerprint becomes the run's,
-    whatever its id.
+    A run whose id is taken gets a fresh one, and the other runs of the zip that name it follow. A data set
+    here with the same fingerprint becomes the run's, whatever its id.
 
     Args:
         path: The zip; it may come from anybody.
         report: Told how far it is.
-        stop: Asked between two blocks of a file and between two runs.
+        stop: Asked between two blocks of a file, two images and two runs.
 
     Returns:
         The runs, in the zip's order.
@@ -93,98 +105,94 @@ def import_runs(path: Path, report: Report | None = None, stop: Stop = never) ->
         lock = try_lock(room / LOCK)
         if lock is not None:
             after.callback(release, lock)
+        taken = _Taken()
         try:
-            packed = _unpack(path, room, report, stop)
-            here, recipes = {one.id: one for one in list_datasets()}, []
-            for number, run in enumerate(packed):
-                tell_or_stop(report, stop, Progress("checking", number, len(packed), "runs"))
-                recipes.append(check_run(room / run.id, _same_data(run, here)))
-            tell_or_stop(report, stop, Progress("taking in", 0, len(packed), "runs"))
-            return _move_in(room, packed, recipes, store, here)
-        except zipfile.BadZipFile:
-            raise UserError(DAMAGED) from None
-        except OSError as error:
-            full = error.errno in (28, 122)
-            what = "The disk is full" if full else "This zip cannot be read, or the workspace not written to"
-            raise UserError(f"{what}; nothing was taken in.") from None
+            _unpack(path, room, taken, report, stop)
+            recipes = []
+            for number, run in enumerate(taken.runs):
+                tell_or_stop(report, stop, Progress("checking", number, len(taken.runs), "runs"))
+                recipes.append(check_run(room / run.id, _same_data(run, taken.here)))
+            tell_or_stop(report, stop, Progress("taking in", 0, len(taken.runs), "runs"))
+            return _move_in(room, taken, recipes, store)
+        except BaseException as error:
+            taken.give_back()
+            if isinstance(error, zipfile.BadZipFile):
+                raise UserError(DAMAGED) from None
+            if isinstance(error, OSError):
+                unread = "This zip cannot be read, or the workspace not written to"
+                what = "The disk is full" if error.errno in (28, 122) else unread
+                raise UserError(f"{what}; nothing was taken in.") from None
+            raise
 
 
-def _unpack(path: Path, room: Path, report: Report, stop: Stop) -> list[_Packed]:
-    """Write every file of every run below `room`, as large and with the hash that the manifest says."""
+def _unpack(path: Path, room: Path, taken: _Taken, report: Report, stop: Stop) -> None:
+    """Write every file of every run below `room`, as large and with the hash that the manifest says.
+
+    Data sets that are not here are built too.
+    """
     if not zipfile.is_zipfile(path):
         raise UserError(NOT_OURS)
     source = ZipSource(path)
     with source.file:
-        left = settings().max_unpacked_bytes
         members = {info.filename: info for info in source.members}
         if MANIFEST not in members:
             raise UserError(NOT_OURS)
         if len(members) < len(source.members):
             raise UserError("This zip names a file twice: pack the runs again.")
-        packed = _manifest(_small(source, members.pop(MANIFEST), MAX_MANIFEST))
+        packed, sets = read_manifest(_small(source, members.pop(MANIFEST), MAX_MANIFEST))
         wanted = {f"runs/{run.id}/{name}": (run, name) for run in packed for name in run.files}
+        of_sets = {f"data/{one.id}/{name}": one.files[name] for one in sets for name in MEMBERS}
         for name in members:
-            if name not in wanted:
+            if name not in wanted and name not in of_sets:
                 raise UserError(f"This zip holds '{short_name(name)}', which is no file of a run in it.")
+        for name in (*wanted, *of_sets):
+            if name not in members:
+                short = short_name(name.split("/", 2)[2])
+                raise UserError(f"This zip lacks '{short}', which its manifest names.")
+        most = settings().max_unpacked_bytes
+        if sum(size for run in packed for size, _ in run.files.values()) + _set_bytes(sets) > most:
+            raise UserError(f"This zip unpacks to more than {most / 1e9:.3g} GB, the limit: pack fewer runs.")
         for done, (member, (run, name)) in enumerate(wanted.items()):
-            if member not in members:
-                raise UserError(f"This zip lacks '{short_name(name)}', which its manifest names.")
             tell_or_stop(report, stop, Progress("unpacking", done, len(wanted), "files"))
             target = files.inside(room, run.id, *name.split("/"))
             target.parent.mkdir(parents=True, exist_ok=True)
-            left -= run.files[name][0]
-            if left < 0:
-                most = settings().max_unpacked_bytes / 1e9
-                raise UserError(f"This zip unpacks to more than {most:.3g} GB, the limit: pack fewer runs.")
             _write(source.archive, members[member], target, run.files[name], stop)
-    return packed
+        taken.runs = packed
+        _take_in_sets(source, members, sets, taken, report, stop)
 
 
-def _manifest(data: bytes) -> list[_Packed]:
-    """The runs that a manifest names, all of it checked."""
-    found = parse_manifest(data)
-    if found.get("format") != FORMAT:
-        raise UserError(NOT_OURS)
-    if found.get("version") != VERSION:
-        raise UserError("This zip was written by a newer version of this program: bring this one up to date.")
-    runs = found.get("runs")
-    if not isinstance(runs, list) or not 0 < len(runs) <= MOST_RUNS:
-        raise UserError("The manifest of this zip names no runs: pack them again.")
-    packed = [_packed(run) for run in runs]
-    if len({run.id for run in packed}) < len(packed):
-        raise UserError("The manifest of this zip names a run twice: pack the runs again.")
-    return packed
+def _set_bytes(sets: list[PackedSet]) -> int:
+    return sum(size for one in sets for size, _ in one.files.values())
 
 
-def _packed(run: Any) -> _Packed:
-    named = run.get("files") if isinstance(run, dict) else None
-    if not isinstance(named, dict):
-        raise UserError("The manifest of this zip is damaged: pack the run again.")
-    run_id = files.check_id(run.get("id"), "run id")
-    found = {}
-    for name, facts in named.items():
-        if not is_run_file(name):
-            raise UserError(f"The manifest names '{short_name(name)}', which is no file of a run.")
-        size, digest = (facts.get("bytes"), facts.get("sha256")) if isinstance(facts, dict) else (None, None)
-        if not isinstance(size, int) or isinstance(size, bool) or size < 0 or not isinstance(digest, str):
-            raise UserError(f"The manifest does not say how large '{short_name(name)}' is: pack it again.")
-        if size > _most(name):
-            raise UserError(
-                f"'{short_name(name)}' is larger than such a file can be: it is damaged or a trap."
-            )
-        found[name] = size, digest
-    if lacking := [name for name in NEEDED if name not in found]:
-        raise UserError(f"A run in this zip has no {lacking[0]}: pack it again.")
-    data = run.get("data")
-    return _Packed(run_id, data if isinstance(data, dict) else {}, found)
-
-
-def _most(name: str) -> int:
-    if name == layout.RECIPE:
-        return MAX_RECIPE
-    if name == layout.METRICS:
-        return MAX_METRICS
-    return layout.MAX_JSON if name.endswith(".json") else settings().max_unpacked_bytes
+def _take_in_sets(
+    source: ZipSource,
+    members: Mapping[str, zipfile.ZipInfo],
+    sets: list[PackedSet],
+    taken: _Taken,
+    report: Report,
+    stop: Stop,
+) -> None:
+    """Build the data sets whose content is not here yet."""
+    taken.here = {one.id: one for one in list_datasets()}
+    known = {str(one.info.get("fingerprint")) for one in taken.here.values()}
+    for one in sets:
+        if one.fingerprint in known:
+            continue
+        infos = {name: members[f"data/{one.id}/{name}"] for name in MEMBERS}
+        for info in infos.values():
+            _check_kind(info)
+        told = _small(source, infos[SET], min(layout.MAX_JSON, one.files[SET][0]))
+        if (len(told), hashlib.sha256(told).hexdigest()) != one.files[SET]:
+            raise UserError(f"'{SET}' is not what the manifest says: download the zip again.")
+        with quotas.expecting(sets=1, bytes=_set_bytes([one])):
+            made = take_in_set(partial(source.archive.open, infos[IMAGES]), told, one.files, report, stop)
+        taken.sets.append(made.root)
+        if made.fingerprint != one.fingerprint:
+            raise UserError("A data set in this zip is not the one that its manifest names: pack it again.")
+        known.add(one.fingerprint)
+    if taken.sets:
+        taken.here = {one.id: one for one in list_datasets()}
 
 
 def _check_kind(info: zipfile.ZipInfo) -> None:
@@ -232,7 +240,7 @@ def _write(
         raise wrong
 
 
-def _same_data(run: _Packed, sets: Mapping[str, DatasetSummary]) -> str | None:
+def _same_data(run: Packed, sets: Mapping[str, DatasetSummary]) -> str | None:
     """Id of a data set here with the run's fingerprint, where the run's own id is not it."""
     wanted, own = run.data.get("fingerprint"), run.data.get("id")
     here = {one.id: str(one.info.get("fingerprint")) for one in sets.values()}
@@ -241,38 +249,37 @@ def _same_data(run: _Packed, sets: Mapping[str, DatasetSummary]) -> str | None:
     return next((name for name, known in here.items() if known == wanted), None)
 
 
-def _move_in(
-    room: Path,
-    packed: list[_Packed],
-    recipes: list[Recipe],
-    store: RunStore,
-    here: Mapping[str, DatasetSummary],
-) -> list[Imported]:
+def _move_in(room: Path, taken: _Taken, recipes: list[Recipe], store: RunStore) -> list[Imported]:
     """Rename every unpacked run into its place; takes all of them back if one cannot be."""
     store.root.mkdir(parents=True, exist_ok=True)
     moved: list[Path] = []
-    found = []
     with layout.store_lock(store.root):
+        quotas.require_room(bytes=sum(files.tree_bytes(room / run.id) for run in taken.runs))
+        fresh = {run.id: files.new_id() for run in taken.runs if (store.root / run.id).exists()}
         try:
-            for run, recipe in zip(packed, recipes, strict=True):
-                taken = (store.root / run.id).exists()
-                run_id = files.new_id() if taken else run.id
-                place = files.inside(store.root, run_id)
+            if fresh:
+                pairs = zip(taken.runs, recipes, strict=True)
+                recipes = [follow(room / run.id, recipe, fresh) for run, recipe in pairs]
+            for run in taken.runs:
+                place = files.inside(store.root, fresh.get(run.id, run.id))
                 status = layout.read_status(room / run.id)
                 size = files.tree_bytes(room / run.id)
                 layout.write_status(room / run.id, **{**status, "bytes": size, "imported": time.time()})
                 os.replace(room / run.id, place)
                 moved.append(place)
-                found.append((run_id, run, recipe))
         except BaseException:
             for place in moved:
                 files.remove_tree(place)
             raise
-    return [_told(run_id, run, recipe, store, here.get(recipe.dataset)) for run_id, run, recipe in found]
+    brought = {root.name for root in taken.sets}
+    return [
+        _told(place.name, run, recipe, store, taken.here.get(recipe.dataset), recipe.dataset in brought)
+        for place, run, recipe in zip(moved, taken.runs, recipes, strict=True)
+    ]
 
 
 def _told(
-    run_id: str, run: _Packed, recipe: Recipe, store: RunStore, there: DatasetSummary | None
+    run_id: str, run: Packed, recipe: Recipe, store: RunStore, there: DatasetSummary | None, brought: bool
 ) -> Imported:
     name = run.data.get("name")
     called = there.name if there else short_name(name) if isinstance(name, str) else recipe.dataset
@@ -284,4 +291,4 @@ def _told(
         )
     elif recipe.fingerprint and str(there.info.get("fingerprint")) != recipe.fingerprint:
         missing = f"The data set {called} here has other content than the run learned from."
-    return Imported(run_id, run.id, store.get(run_id).name, called, missing)
+    return Imported(run_id, run.id, store.get(run_id).name, called, missing, brought)

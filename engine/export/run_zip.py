@@ -1,29 +1,33 @@
 """Runs as one zip for another installation: the files of each, named and hashed in a manifest.
 
-No checkpoint goes along, since reading one can run code, and no image: a data set is named by its
-fingerprint.
+No checkpoint goes along, since reading one can run code. A data set is named by its fingerprint; its images
+go along where that is asked for.
 """
 
 from __future__ import annotations
 
-import hashlib
 import json
 import re
 import time
 import zipfile
 from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
 from typing import IO, Any
 
-from engine.data.dataset import summarise
-from engine.data.progress import Progress, Report, silent
+from engine.data.dataset import Dataset, DatasetSummary, open_dataset, summarise
+from engine.data.progress import Progress, Report, Stop, never, silent, tell_or_stop
 from engine.errors import UserError
+from engine.export.set_zip import write_member, write_set
 from engine.projections import PROJECTIONS
 from engine.runs import layout
+from engine.runs.recipe import Recipe
 from engine.runs.store import RunStore
 from engine.runs.summary import data_name
 
-FORMAT, VERSION = "representation-lab runs", 1
+FORMAT = "representation-lab runs"
+RUNS_ALONE, WITH_DATA = 1, 2  # versions; a program that knows the first only refuses the second
 MANIFEST = "manifest.json"
 BLOCK = 1024 * 1024
 JSON_FILES = (
@@ -40,8 +44,8 @@ TENSOR_FILES = (layout.ENCODER, layout.DECODER, layout.BEST)
 FRAME = re.compile(r"[0-9]{5}\.npz")
 MAP_PARTS = (layout.MAP_POINTS, layout.MAP_NEIGHBOURS, layout.MAP_CLUSTERS, *PROJECTIONS)
 NEEDED = (layout.RECIPE, layout.STATUS)
-# what status.json says of the machine, which is nobody else's business
-PRIVATE = ("host", "pid", "runner", "submitted")
+# what status.json says of the machine and its people, which is nobody else's business
+PRIVATE = ("host", "pid", "runner", "submitted", "owner")
 
 
 def is_run_file(name: str) -> bool:
@@ -69,18 +73,28 @@ def write_run_zip(run_id: str, path: Path, report: Report | None = None) -> None
     write_runs_zip([run_id], path, report)
 
 
-def write_runs_zip(run_ids: Sequence[str], path: Path, report: Report | None = None) -> None:
+def write_runs_zip(
+    run_ids: Sequence[str],
+    path: Path,
+    report: Report | None = None,
+    *,
+    with_data: bool = False,
+    stop: Stop = never,
+) -> None:
     """Write several finished runs as one zip.
 
     Args:
         run_ids: Which.
         path: The file.
-        report: Told how far it is, in MB.
+        report: Told how far it is, in MB, then in images.
+        with_data: Pack the data sets that they learned from too, where those are still here.
+        stop: Asked now and then.
 
     Raises:
-        UserError: One of them is not finished, or its recipe is damaged.
+        UserError: One of them is not finished, its recipe is damaged, or an image cannot be packed.
+        Stopped: `stop` said so.
     """
-    store, done = RunStore(), 0
+    store, done, report = RunStore(), 0, report or silent
     named = {run_id: run_files(store.folder(run_id)) for run_id in run_ids}
     total = sum((store.folder(run_id) / name).stat().st_size for run_id in named for name in named[run_id])
     entries = []
@@ -88,13 +102,67 @@ def write_runs_zip(run_ids: Sequence[str], path: Path, report: Report | None = N
         for run_id in run_ids:
             entry = _entry(run_id, store)
             for name in named[run_id]:
-                (report or silent)(Progress("packing", done // 10**6, total // 10**6, "MB"))
-                entry["files"][name] = _add(archive, run_id, name, store)
+                tell_or_stop(report, stop, Progress("packing", done // 10**6, total // 10**6, "MB"))
+                blocks = _blocks(store.folder(run_id) / name, name)
+                entry["files"][name] = write_member(archive, f"runs/{run_id}/{name}", blocks)
                 done += entry["files"][name]["bytes"]
             entries.append(entry)
-        manifest = {"format": FORMAT, "version": VERSION, "written": time.time(), "runs": entries}
+        manifest: dict[str, Any] = {"format": FORMAT, "version": RUNS_ALONE, "written": time.time()}
+        manifest["runs"] = entries
+        if with_data:
+            sets = [write_set(archive, dataset, report, stop) for dataset in sets_of(run_ids)]
+            manifest |= {"version": WITH_DATA, "data": sets} if sets else {}
         data = json.dumps(manifest, indent=1, allow_nan=False).encode()
         archive.writestr(MANIFEST, data, zipfile.ZIP_DEFLATED)
+
+
+def sets_of(run_ids: Sequence[str]) -> list[Dataset]:
+    """The data sets that runs learned from, open for reading, as `needed_sets` has them."""
+    return [open_dataset(one.id) for one in needed_sets(run_ids)]
+
+
+def needed_sets(run_ids: Sequence[str]) -> list[DatasetSummary]:
+    """The data sets that runs learned from, each once; those that are gone or have changed are left out."""
+    store = RunStore()
+    found: dict[str, DatasetSummary] = {}
+    for run_id in run_ids:
+        facts = _facts_of(store.folder(run_id))
+        there = found.get(facts.dataset) or (summarise(facts.dataset) if facts.dataset else None)
+        if there is not None and facts.fingerprint in ("", there.info.get("fingerprint")):
+            found[there.id] = there
+    return list(found.values())
+
+
+def packed_bytes(run_ids: Sequence[str], with_data: bool = False) -> int:
+    """About how large the zip of finished runs will be."""
+    store = RunStore()
+    runs = sum(_facts_of(store.folder(run_id)).bytes for run_id in run_ids)
+    return runs + (sum(one.bytes for one in needed_sets(run_ids)) if with_data else 0)
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """What is asked of many runs at once: bytes that are handed on, and what it learned from."""
+
+    bytes: int
+    dataset: str
+    fingerprint: str
+
+
+def _facts_of(folder: Path) -> _Facts:
+    found = (folder / layout.STATUS).stat()
+    return _read_facts(folder, (found.st_ino, found.st_mtime_ns))
+
+
+@lru_cache(maxsize=4096)
+def _read_facts(folder: Path, stamp: tuple[int, int]) -> _Facts:
+    """A finished run's stay what they are while its status is not written anew."""
+    size = sum((folder / name).stat().st_size for name in run_files(folder))
+    try:
+        recipe = Recipe.from_json((folder / layout.RECIPE).read_bytes())
+    except (UserError, OSError):
+        return _Facts(size, "", "")
+    return _Facts(size, recipe.dataset, recipe.fingerprint)
 
 
 def finished_runs(store: RunStore) -> list[str]:
@@ -121,21 +189,6 @@ def _entry(run_id: str, store: RunStore) -> dict[str, Any]:
         },
         "files": {},
     }
-
-
-def _add(archive: zipfile.ZipFile, run_id: str, name: str, store: RunStore) -> dict[str, Any]:
-    """Put one file of a run into the zip; gives its size and hash."""
-    path = store.folder(run_id) / name
-    packed = zipfile.ZIP_DEFLATED if name.endswith((".json", ".jsonl")) else zipfile.ZIP_STORED
-    info = zipfile.ZipInfo(f"runs/{run_id}/{name}")
-    info.compress_type, info.external_attr = packed, 0o644 << 16
-    digest, size = hashlib.sha256(), 0
-    with archive.open(info, "w", force_zip64=True) as target:
-        for block in _blocks(path, name):
-            digest.update(block)
-            size += len(block)
-            target.write(block)
-    return {"bytes": size, "sha256": digest.hexdigest()}
 
 
 def _blocks(path: Path, name: str) -> Iterator[bytes]:

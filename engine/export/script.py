@@ -1,4 +1,4 @@
-"""A trained network as a script that needs nothing of this project: weights, definition, preprocessing."""
+"""A trained network as a short script that needs nothing of this project, with definition and weights."""
 
 from __future__ import annotations
 
@@ -19,108 +19,81 @@ if TYPE_CHECKING:
     from engine.models.codes import CodeArch
     from engine.models.network import Encoder
 
-SCRIPT, WEIGHTS = "run.py", "network.safetensors"
+SCRIPT, DEFINITION, WEIGHTS = "run.py", "network.py", "network.safetensors"
 NETWORK = "engine.export.network"
 CODES = "engine.models.autoencoders"
 CLASSES_LINE = 100  # letters of the line of classes, beyond which each class gets its own
 
-SCRIPT_TEXT = Template('''"""Runs a trained network by itself: python run.py IMAGE ...
+SCRIPT_TEXT = Template("""\
+# python run.py PICTURE
+# $says
+# Needs $needs. Reads a picture as the training did; only
+# those of 16 bits are refused, and those of over 8 million pixels may differ slightly unless they are JPEG.
 
-$says
-Needs $needs.
-"""
+import sys
+from pathlib import Path
+
+import numpy as np
+import torch
+from PIL import Image, ImageOps
+from safetensors.torch import load_file
+
+from network import $names, build
+
+network = build(load_file(Path(__file__).with_name("network.safetensors")))
+
+image = Image.open(sys.argv[1])
+assert image.mode[0] not in "IF", "This script reads pictures of 8 bits."
+shrink = min(image.size) / (2 * STORED)
+if shrink >= 2:  # large JPEG pictures are decoded at a half, a quarter or an eighth of their size
+    image.draft(image.mode, (int(image.width / shrink), int(image.height / shrink)))
+image = ImageOps.exif_transpose(image).convert("RGBA")
+image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image).convert("RGB")
+image = ImageOps.fit(image, (STORED, STORED), Image.Resampling.BILINEAR).crop(MIDDLE)
+images = torch.from_numpy(np.array(image)).permute(2, 0, 1)[None].float() / 255
+
+$main
+""")
+
+CLASSIFIER_MAIN = """\
+probabilities, features = network(images)
+for share, place in zip(*probabilities[0].topk(min(5, len(CLASSES)))):
+    print(f"{share:.6f} {CLASSES[place]}")"""
+FEATURES_MAIN = """\
+features = network(images)
+print(*features[0].tolist())"""
+DECODER_MAIN = """\
+features, pictures = network(images)
+print(*features[0].tolist())
+Image.fromarray(pictures[0].mul(255).round().byte().permute(1, 2, 0).numpy()).save("rebuilt.png")"""
+
+DEFINITION_TEXT = Template('''"""The network that run.py asks, as it was defined where it was trained."""
 
 from __future__ import annotations
 
 $imports
 RUN = $run
-SIDE, STORED = $side, $stored  # pixels the network reads, and an image is shrunk to before its middle is cut
+SIDE = $side  # pixels that the network reads
+STORED, MIDDLE = $stored, $middle  # the side a picture is shrunk to, and the square that is cut from it
 MEAN, STD = $mean, $std
 $constants
-
-# The network, as it was defined where it was trained.
 
 
 $definition
 
 
-# How it is loaded and asked.
-
-
-def load_network() -> nn.Module:
-    """The trained network; it reads (N, 3, SIDE, SIDE) images in [0, 1]."""
+def build(weights: dict[str, Tensor]) -> nn.Module:
+    """The trained network; it reads (N, 3, SIDE, SIDE) pictures in [0, 1]."""
     mean, std = torch.tensor(MEAN).view(1, 3, 1, 1), torch.tensor(STD).view(1, 3, 1, 1)
     network = $network
-    weights = load_file(Path(__file__).with_name("network.safetensors"))
-    network.load_state_dict({name: w for name, w in weights.items() if not name.startswith("decoder.")})
-    return network.eval()
-
-
-${decoder}def load_image(path: str) -> Tensor:
-    """(3, SIDE, SIDE) in [0, 1]: upright, transparency on white, a square from the middle."""
-    image = ImageOps.exif_transpose(Image.open(path))
-    if "A" in image.mode or "transparency" in image.info:
-        image = Image.alpha_composite(Image.new("RGBA", image.size, "white"), image.convert("RGBA"))
-    image, side = image.convert("RGB"), min(image.size)
-    left, top = (image.width - side) / 2, (image.height - side) / 2
-    if image.size != (STORED, STORED):
-        box = (left, top, left + side, top + side)
-        image = image.resize((STORED, STORED), Image.Resampling.BILINEAR, box=box)
-    start = round((STORED - SIDE) / 2)
-    pixels = np.array(image)[start : start + SIDE, start : start + SIDE]
-    return torch.from_numpy(pixels).permute(2, 0, 1).float() / 255
-
-
-if __name__ == "__main__":
-    images = torch.stack([load_image(path) for path in sys.argv[1:]])
-$main
+    network.load_state_dict(weights)
+    return network.eval().requires_grad_(False)
 ''')
-
-DECODER_TEXT = Template('''def load_decoder() -> nn.Module:
-    """Turns (N, $latent) codes into (N, 3, SIDE, SIDE) pictures in [0, 1]."""
-    pictures = $pictures
-    weights = load_file(Path(__file__).with_name("network.safetensors"))
-    pictures.load_state_dict({name: w for name, w in weights.items() if name.startswith("decoder.")})
-    return pictures.eval()
-
-
-''')
-
-CLASSIFIER_MAIN = """\
-    with torch.inference_mode():
-        probabilities, features = load_network()(images)
-    for path, shares, feature in zip(sys.argv[1:], probabilities, features):
-        told = {"image": path, "class": CLASSES[int(shares.argmax())], "probabilities": shares.tolist()}
-        print(json.dumps({**told, "features": feature.tolist()}))"""
-FEATURES_MAIN = """\
-    with torch.inference_mode():
-        features = load_network()(images)
-    for path, feature in zip(sys.argv[1:], features):
-        print(json.dumps({"image": path, "features": feature.tolist()}))"""
-DECODER_MAIN = """\
-    with torch.inference_mode():
-        features = load_network()(images)
-        pictures = (255 * load_decoder()(features)).round().byte().permute(0, 2, 3, 1).numpy()
-    for path, feature, picture in zip(sys.argv[1:], features, pictures):
-        rebuilt = Path(path).with_name(Path(path).stem + "-rebuilt.png")
-        Image.fromarray(picture).save(rebuilt)
-        print(json.dumps({"image": path, "features": feature.tolist(), "rebuilt": str(rebuilt)}))"""
-
-IMPORTS = (
-    "import json",
-    "import sys",
-    "from pathlib import Path",
-    "import numpy as np",
-    "import torch",
-    "from PIL import Image, ImageOps",
-    "from safetensors.torch import load_file",
-    "from torch import Tensor, nn",
-)
 
 
 @dataclass(frozen=True)
 class _Part:
-    """A piece of the network: how the script makes it, and what has to be defined for that."""
+    """A piece of the network: how it is made, and what has to be defined for that."""
 
     expression: str
     places: tuple[str, ...] = ()
@@ -130,10 +103,10 @@ class _Part:
 
 
 def write_script(run_id: str, path: Path, report: Report | None = None) -> None:
-    """Write a zip of `run.py` and `network.safetensors`.
+    """Write a zip of `run.py`, `network.py` and `network.safetensors`.
 
-    The script defines the network in plain PyTorch (torchvision's by its name), loads the weights, prepares
-    images as the training did, and prints one JSON object an image.
+    The script loads the weights, prepares a picture as the training did, and prints what the network says of
+    it; the definition is plain PyTorch, torchvision's networks by their names.
 
     Args:
         run_id: A finished run.
@@ -145,65 +118,67 @@ def write_script(run_id: str, path: Path, report: Report | None = None) -> None:
     """
     from safetensors.torch import save
 
+    from engine.export.network import whole_network
     from engine.training.trained import load_trained
 
     (report or silent)(Progress("reading the network", 0, 2))
     method = load_trained(run_id)
     (report or silent)(Progress("writing it down", 1, 2))
-    tensors = {f"trunk.{name}": tensor for name, tensor in method.backbone.trunk.state_dict().items()}
-    for name in ("head", "decoder"):
-        module: Any = getattr(method, name, None)
-        if module is not None and (name == "head" or getattr(method, "decodes", False)):
-            tensors |= {f"{name}.{key}": tensor for key, tensor in module.state_dict().items()}
+    tensors = whole_network(method).state_dict()
     weights = save({name: tensor.detach().contiguous().clone() for name, tensor in tensors.items()})
     with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as archive:
-        archive.writestr(SCRIPT, script_of(method, RunStore().get(run_id).name))
+        archive.writestr(SCRIPT, script_of(method))
+        archive.writestr(DEFINITION, definition_of(method, RunStore().get(run_id).name))
         archive.writestr(WEIGHTS, weights)
 
 
-def script_of(method: Method, name: str) -> str:
-    """The text of the script for a trained method, whose run is called `name`."""
+def script_of(method: Method) -> str:
+    """The text of the script for a trained method; at most 20 lines besides comments."""
+    names, main = "MIDDLE, STORED", FEATURES_MAIN
+    says = "It prints the features of the picture."
+    if getattr(method, "head", None) is not None:
+        names, main = "CLASSES, MIDDLE, STORED", CLASSIFIER_MAIN
+        says = "It prints the five likeliest classes with their probabilities."
+    elif getattr(method, "decodes", False):
+        main = DECODER_MAIN
+        says = "It prints the code of the picture, and rebuilds the picture from it in rebuilt.png."
+    library = ["torchvision"] if "torchvision" in _trunk(method.encoder()).setup else []
+    needs = ", ".join(["torch", *library, "safetensors", "Pillow and NumPy"])
+    return SCRIPT_TEXT.substitute(says=says, needs=needs, names=names, main=main)
+
+
+def definition_of(method: Method, name: str) -> str:
+    """The text of the network's definition for a trained method, whose run is called `name`."""
     from engine.data.augment import stored_size
 
     encoder = method.encoder()
     trunk, head, pictures = _trunk(encoder), _head(method), _pictures(method)
-    wrapper = "Classifier" if head else "Features"
     parts = [part for part in (trunk, head, pictures) if part is not None]
+    wrappers = ["Classifier" if head else "Features", *(["Rebuilder"] if pictures else [])]
     places = [place for part in parts for place in part.places]
-    imports, definition = definitions(*dict.fromkeys([*places, f"{NETWORK}:{wrapper}"]))
-    setup = "\n\n\n".join([definition, *(part.setup for part in parts if part.setup)])
+    wanted = [*places, *(f"{NETWORK}:{wrapper}" for wrapper in wrappers)]
+    imports, definition = definitions(*dict.fromkeys(wanted))
     constants = [line for part in parts for line in part.constants]
     if head:
         constants.append(f"CLASSES = {_listed(method.task.classes)}")
     inner = ", ".join(part.expression for part in (trunk, head) if part)
-    library = ["torchvision"] if "torchvision" in trunk.setup else []
-    more = [*imports, *trunk.imports, *(f"import {name}" for name in library)]
-    main = CLASSIFIER_MAIN if head else DECODER_MAIN if pictures else FEATURES_MAIN
-    return SCRIPT_TEXT.substitute(
-        says=_says(method),
-        needs=", ".join(["torch", *library, "safetensors", "Pillow and NumPy"]),
-        imports=_sorted([*IMPORTS, *more]),
+    network = f"{wrappers[0]}({inner}, mean, std)"
+    library = ["import torchvision"] if "torchvision" in trunk.setup else []
+    stored = stored_size(encoder.image_size)
+    start = round((stored - encoder.image_size) / 2)
+    end = start + encoder.image_size
+    return DEFINITION_TEXT.substitute(
+        imports=_sorted(["import torch", "from torch import Tensor, nn", *imports, *trunk.imports, *library]),
         run=ascii(name),
         side=encoder.image_size,
-        stored=stored_size(encoder.image_size),
+        stored=stored,
+        middle=(start, start, end, end),
         mean=encoder.mean.flatten().tolist(),
         std=encoder.std.flatten().tolist(),
         constants="\n".join(dict.fromkeys(constants)),
-        definition=setup,
-        network=f"{wrapper}({inner}, mean, std)",
-        decoder=DECODER_TEXT.substitute(latent=encoder.width, pictures=pictures.expression)
-        if pictures
-        else "",
-        main=main,
+        definition="\n\n\n".join([definition, *(part.setup for part in parts if part.setup)]),
+        network=f"Rebuilder({network}, {pictures.expression})" if pictures else network,
     )
-
-
-def _says(method: Method) -> str:
-    if getattr(method, "head", None) is not None:
-        return "It prints the class, the probability of each class, and the features of every image."
-    if getattr(method, "decodes", False):
-        return "It prints the code of every image, and rebuilds the image from it in a picture beside it."
-    return "It prints the features of every image."
 
 
 def _trunk(encoder: Encoder) -> _Part:
@@ -300,7 +275,7 @@ def _listed(texts: Sequence[str]) -> str:
 
 def _sorted(lines: Sequence[str]) -> str:
     """Import lines without repetition: the standard library's first, then the others."""
-    standard = ("json", "sys", "pathlib", "types", "math", "functools", "collections")
+    standard = ("types", "math", "functools", "collections")
     unique = [line for line in dict.fromkeys(lines) if line not in ("from torch import nn",)]
     first = [line for line in unique if line.split()[1].split(".")[0] in standard]
     rest = [line for line in unique if line not in first]

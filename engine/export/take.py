@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import secrets
 import shutil
 from pathlib import Path
 
@@ -29,17 +28,9 @@ def write_run(run_id: str, name: str, path: Path, report: Report | None = None) 
     known = run_format(name)
     if why := refusal(run_id, name):
         raise UserError(why)
-    temporary = path.with_name(f".take-{secrets.token_hex(6)}.tmp")
     more = {"decoder": True} if known.decoder else {}
-    try:
+    with files.beside(path) as temporary:
         load(known.place)(run_id, temporary, report=report or silent, **more)
-        files.replace(temporary, path)
-    except OSError as error:
-        raise UserError(
-            f"{path.name[:80]} cannot be written: {error.strerror or 'check its folder'}."
-        ) from None
-    finally:
-        temporary.unlink(missing_ok=True)
 
 
 def write_encoder(run_id: str, path: Path, report: Report | None = None) -> None:

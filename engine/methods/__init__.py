@@ -199,6 +199,7 @@ METHODS: dict[str, MethodEntry] = {
     ),
 }
 TRAINABLE = tuple(name for name, entry in METHODS.items() if entry.method)
+ESTIMATED = (*TRAINABLE, "comparison")  # `engine.training.cost` tells beforehand what they will cost
 
 
 def method_entry(name: str) -> MethodEntry:

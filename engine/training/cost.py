@@ -43,7 +43,7 @@ class CostEstimate:
         seconds: The best guess.
         low: A quiet machine.
         high: A busy one.
-        peak_bytes: Memory of the worker at its fullest.
+        peak_bytes: Memory of the worker at its fullest; 0 where nobody can tell.
         parts: What the seconds are spent on.
         basis: One sentence: where the figures come from.
     """
@@ -59,9 +59,14 @@ class CostEstimate:
 def estimate(recipe: Recipe) -> CostEstimate:
     """Time a few steps of the recipe on this machine, or recall such a timing, and add up the run.
 
+    Args:
+        recipe: Of a training, or of a comparison.
+
     Raises:
         UserError: The recipe cannot be carried out.
     """
+    if recipe.method == "comparison":
+        return _of_comparison(recipe)
     config = parse_config(recipe.method, recipe.config)
     plan, device = Plan.of(config), machine.choose_device()
     machine.prepare(device)
@@ -101,6 +106,29 @@ def estimate(recipe: Recipe) -> CostEstimate:
     return CostEstimate(seconds, 0.7 * seconds, 1.6 * seconds, int(timed["bytes"]), parts, basis)
 
 
+def _of_comparison(recipe: Recipe) -> CostEstimate:
+    from engine.evaluation.comparison_cost import comparison_costs
+
+    device = machine.choose_device()
+    machine.prepare(device)
+    where = f"{machine.name(device)}/{torch.get_num_threads()}/{torch.__version__}"
+    found = comparison_costs(recipe, lambda name, take: remembered(f"{name}/{where}", take), _reading_seconds)
+    seconds, low, high = found.seconds
+    told = [
+        f"Encoders were timed on {machine.name(device)}, probes on made-up features of the same width: real "
+        "ones may be fitted faster or several times slower, and memory is not foreseen."
+    ]
+    if found.known:
+        told.append(f"{found.known} need no computing: their features are kept from before.")
+    if found.unknown:
+        names = ", ".join(title[:40] for title in found.unknown[:4])
+        told.append(f"Not counted, since they cannot be built here: {names}.")
+    parts = [("Starting and saving", STARTING), *found.fixed, *found.fitted]
+    return CostEstimate(
+        seconds + STARTING, low + 0.7 * STARTING, high + 1.6 * STARTING, 0, parts, " ".join(told)
+    )
+
+
 def _timings(
     recipe: Recipe, method: Method, plan: Plan, batch: int, device: torch.device
 ) -> dict[str, float]:
@@ -115,11 +143,16 @@ def _timings(
             machine.fast_bfloat16(device.type),
         )
     )  # fmt: skip
+    return remembered(key, lambda: _measure(method, plan, batch, recipe.image_size, device))
+
+
+def remembered(key: str, take: Callable[[], dict[str, float]]) -> dict[str, float]:
+    """A timing by its name, taken once a machine."""
     path = settings().cache / "timings.json"
     known = files.read_json(path, {})
     if not (isinstance(known, dict) and isinstance(known.get(key), dict)):
         known = known if isinstance(known, dict) else {}
-        known[key] = _measure(method, plan, batch, recipe.image_size, device)
+        known[key] = take()
         path.parent.mkdir(parents=True, exist_ok=True)
         files.write_json(path, dict(list(known.items())[-KEEP:]))
     return dict(known[key])

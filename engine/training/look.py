@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -14,6 +13,7 @@ from engine.data.augment import center, stored_size
 from engine.data.dataset import Dataset, open_dataset
 from engine.data.pixels import fitted, pixels
 from engine.errors import UserError
+from engine.evaluation.kept import remembered
 from engine.evaluation.latent import LatentSpace, between
 from engine.methods import method_class, parse_config
 from engine.methods.autoencoder import Autoencoder, as_bytes
@@ -54,20 +54,16 @@ def latent_space(run: str) -> LatentSpace:
     Raises:
         UserError: The run has kept none.
     """
-    path = RunStore().predictions_path(run)
-    try:
-        mark = path.stat().st_mtime_ns
-    except OSError:
-        raise UserError("This run has kept no codes: only a finished run has them.") from None
-    return _space(run, str(path), mark)
+    return _space(run)
 
 
-@lru_cache(maxsize=8)
-def _space(run: str, path: str, mark: int) -> LatentSpace:
-    found = RunStore().predictions(run)
-    if not found or "code" not in found:
+def _read_codes(found: dict[str, np.ndarray]) -> LatentSpace:
+    if "code" not in found:
         raise UserError("This run has kept no codes: only a finished autoencoder has them.")
     return LatentSpace(found["code"], found["index"], found["label"])
+
+
+_space = remembered(_read_codes, "This run has kept no codes: only a finished run has them.", most=8)
 
 
 def images_of(dataset: Dataset, method: Autoencoder, index: np.ndarray) -> Tensor:

@@ -14,6 +14,7 @@ from pages.components.compare_published import published_part
 from pages.components.compare_recipe import recipe_part
 from pages.components.compare_table import comparison_table
 from pages.components.run_view import how_it_ended, run_head
+from pages.components.take_home import take_home
 from pages.components.text import count_text, md
 
 POLL_SECONDS = 0.7
@@ -41,6 +42,8 @@ def show_comparison(run: str, again: Callable[[str], None] | None = None) -> Non
     _problems(found)
     if found.measured:
         _parts(summary, found)
+    if status.state in store.FINAL:
+        take_home(summary)
 
 
 def watch(run: str, found: Comparison | None) -> None:
@@ -62,7 +65,7 @@ def watch(run: str, found: Comparison | None) -> None:
             st.rerun()
         status = store.run_store().status(run)
         if status.state == "queued":
-            st.progress(0.0, text=f"Waiting for a free place: number {status.queue_place or 1} in the queue")
+            st.progress(0.0, text=f"Waiting in the queue: {store.waiting_words(run, status.queue_place)}")
             return
         progress = store.run_store().progress(run)
         steps = progress.get("steps") or 0

@@ -10,7 +10,7 @@ import streamlit as st
 
 from engine.data.dataset import Dataset
 from engine.errors import UserError
-from engine.methods import METHODS, TRAINABLE, config_class, parse_config
+from engine.methods import ESTIMATED, METHODS, config_class, parse_config
 from engine.runs.recipe import VERSION, Recipe
 from pages.components import store
 from pages.components.estimate import show_estimate
@@ -167,7 +167,7 @@ def start_button(recipe: Recipe | None, composer: Composer, name: str, words: st
     """
     finished = None
     if recipe is not None:
-        if recipe.method in TRAINABLE:
+        if recipe.method in ESTIMATED:
             show_estimate(recipe)
         finished = store.run_store().find(recipe.digest(), states=frozenset({"done"}))
     if finished is not None and recipe is not None:

@@ -18,7 +18,15 @@ GROUPS = {
     "The network": ("script", "onnx", "torchscript", "pt2", "safetensors"),
     "Its other half": ("onnx-decoder", "torchscript-decoder", "pt2-decoder", "decoder"),
     "What it says of the images": ("features", "csv"),
+    "The map": ("projector",),
     "The run": ("report", "zip", "recipe", "code"),
+}
+# what is not spoken of where the run is of another kind, and the words of the refusals that tell so
+HIDDEN = {
+    "The network": ("trained no network",),
+    "Its other half": ("trained no network", "only autoencoders"),
+    "What it says of the images": ("trained no network", "keeps no table"),
+    "The map": ("is no map",),
 }
 LEFT = ("The network", "Its other half")
 
@@ -45,21 +53,27 @@ def _status(run: str, name: str) -> Making:
 def _offers(summary: RunSummary, watched: bool) -> None:
     """All files in two columns; the page runs again when there begins or ends to be something to watch."""
     left, right = st.columns(2, gap="large")
-    for title, names in GROUPS.items():
-        with left if title in LEFT else right:
-            _group(summary.id, title, names)
+    why = {title: {name: refusal(summary.id, name) for name in names} for title, names in GROUPS.items()}
+    shown = [title for title in GROUPS if not _of_another_kind(title, why[title])]
+    aside = [title for title in shown if title in LEFT] or shown[-1:]
+    for title in shown:
+        with left if title in aside else right:
+            _group(summary.id, title, why[title])
     active = any(_status(summary.id, name).state in UNDER_WAY for name in _slow(summary.id))
     if active != watched:
         st.rerun()
 
 
-def _group(run: str, title: str, names: tuple[str, ...]) -> None:
+def _of_another_kind(title: str, why: dict[str, str | None]) -> bool:
+    """Whether runs of this kind never have any of a group's files."""
+    words = HIDDEN.get(title, ())
+    return all(sentence and any(word in sentence for word in words) for sentence in why.values())
+
+
+def _group(run: str, title: str, why: dict[str, str | None]) -> None:
     """The files of one kind; why there are none, in a sentence, where there are none."""
-    why = {name: refusal(run, name) for name in names}
-    offered = [name for name in names if why[name] is None]
+    offered = [name for name, sentence in why.items() if sentence is None]
     sentences = [sentence for sentence in dict.fromkeys(why.values()) if sentence]
-    if not offered and title == "Its other half" and "only autoencoders" in sentences[0]:
-        return
     st.markdown(f"**{title}**")
     for name in offered:
         _offer(run, name)

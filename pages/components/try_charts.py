@@ -28,9 +28,12 @@ def top_figure(names: Sequence[str], shares: np.ndarray, plain: np.ndarray, titl
     figure = blank(title, 78 + 32 * len(names), showlegend=False, bargap=0.35)
     places = list(range(len(names)))
     figure.add_bar(
-        y=places, x=shares, orientation="h", text=[f"{share:.1%}" for share in shares],
-        textposition="outside", cliponaxis=False, marker={"color": COLOURS[0], "cornerradius": 4},
+        y=places, x=shares, orientation="h", marker={"color": COLOURS[0], "cornerradius": 4},
         hovertemplate="%{x:.2%}<extra></extra>",
+    )  # fmt: skip
+    figure.add_scatter(  # beyond the mark too, where that lies further out
+        y=places, x=np.maximum(shares, plain) + 0.008, mode="text", text=[f"{share:.1%}" for share in shares],
+        textposition="middle right", cliponaxis=False, hoverinfo="skip",
     )  # fmt: skip
     figure.add_scatter(
         y=places, x=plain, mode="markers", marker={"symbol": "line-ns-open", "size": 16, "color": QUIET},

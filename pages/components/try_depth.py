@@ -18,6 +18,7 @@ from pages.components.compose import Composer, start_button
 from pages.components.recent import recent_runs
 from pages.components.recipe_card import recipe_card
 from pages.components.run_view import how_it_ended, run_head
+from pages.components.take_home import take_home
 from pages.components.text import md, one_line
 from pages.components.try_charts import depth_figure
 from pages.components.try_source import SPLITS
@@ -71,6 +72,8 @@ def show_depth(run: str, again: Callable[[str], None]) -> None:
     with right:
         if rows["own"]:
             _draw(summary, rows, found)
+    if status.state in store.FINAL:
+        take_home(summary)
 
 
 def rows_of(run: str) -> dict[str, list[dict[str, Any]]]:
@@ -97,8 +100,7 @@ def _watch(run: str, state: str, known: int) -> None:
         if status.state != state or told != known:
             st.rerun()
         if status.state == "queued":
-            place = status.queue_place or 1
-            st.progress(0.0, text=f"Waiting for a free place: number {place} in the queue")
+            st.progress(0.0, text=f"Waiting in the queue: {store.waiting_words(run, status.queue_place)}")
             return
         steps = progress.get("steps") or 0
         share = min(1.0, (progress.get("step") or 0) / steps) if steps else 0.0
@@ -116,7 +118,7 @@ def _draw(summary: RunSummary, rows: dict[str, list[dict[str, Any]]], found: dic
     random = (recipe.backbone or "").startswith("random:")
     titles = {"own": f"{name}, random weights" if random else name, "twin": "the same with random weights"}
     n = rows["own"][0]["n"]
-    title = f"How well classes can be read after each block, {n:,} images"
+    title = f"Accuracy by block, {n:,} images"  # a phone has room for no more
     if random:
         title += " (random weights)"
     shown = {which: mine for which, mine in rows.items() if mine}

@@ -157,7 +157,7 @@ def _show(many: Many, run: RunSummary, name: str) -> None:
         return
     counts = Counter(line.predicted for line in lines).most_common()
     st.markdown(f"##### {count_text(len(lines), 'picture')}")
-    told = " · ".join(f"{md(one, 40)} {n:,}" for one, n in counts[:8])
+    told = " · ".join(f"**{md(one, 40)}**: {n:,}" for one, n in counts[:8])
     more = f" and {len(counts) - 8} more classes" if len(counts) > 8 else ""
     st.markdown(told + more)
     _notes(many)
@@ -242,7 +242,8 @@ def _table(lines: list[Line], many: Many) -> None:
         ),
         "unlike": st.column_config.CheckboxColumn(help="Further out than 95 % of the images held out."),
     }
-    st.dataframe(frame, hide_index=True, column_config=columns, height=420, width="stretch")
+    height = min(420, 38 + 35 * len(lines))
+    st.dataframe(frame, hide_index=True, column_config=columns, height=height, width="stretch")
 
 
 def csv_of(many: Many) -> bytes:

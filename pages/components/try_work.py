@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import logging
 import secrets
 import threading
 import time
@@ -16,8 +15,10 @@ from typing import Any
 import numpy as np
 import streamlit as st
 
+from engine.access import as_me
 from engine.data.progress import Stopped
 from engine.errors import UserError
+from engine.logs import fault
 from pages.components.background import FAILED
 from pages.components.text import md
 
@@ -31,10 +32,11 @@ POLL_SECONDS = 0.4
 _quick = ThreadPoolExecutor(max_workers=1, thread_name_prefix="try-quick")
 _long = ThreadPoolExecutor(max_workers=1, thread_name_prefix="try-long")
 _jobs: OrderedDict[object, Job] = OrderedDict()
+_lines: dict[bool, list[Job]] = {False: [], True: []}  # quick and long work in the order in which it came
 _guard = threading.Lock()
 
 
-@dataclass
+@dataclass(eq=False)
 class Job:
     """A piece of work and how far it is; its thread writes, pages read.
 
@@ -47,6 +49,7 @@ class Job:
         size: Bytes of the answer; 0 while there is none.
         heard: When each session asked for it last; seconds of a steady clock.
         left: Sessions that have pressed Stop.
+        began: Its turn has come.
     """
 
     phase: str = "waiting for its turn"
@@ -57,6 +60,7 @@ class Job:
     size: int = 0
     heard: dict[str, float] = field(default_factory=dict)
     left: set[str] = field(default_factory=set)
+    began: bool = False
 
     def tell(self, phase: str, done: int, total: int) -> None:
         """How far it is; as `engine.evaluation.encoding.Tell`."""
@@ -106,10 +110,9 @@ def follow(key: object, work: Work, name: str, long: bool = False) -> Any:
     except UserError:
         forget(key)
         raise
-    except Exception:
+    except Exception as error:
         forget(key)
-        logging.getLogger("replab").exception("work of the Try it page")
-        raise UserError(FAILED) from None
+        raise UserError(FAILED.format(fault("work that a page follows", error))) from None
     if found is None:
         _stopped(key, name, session)
     return found
@@ -149,7 +152,8 @@ def _job(key: object, work: Work, long: bool, session: str) -> Job:
         job = _jobs.get(key)
         if job is None or (job.stopping and session not in job.left):
             job = _jobs[key] = Job(left=set(job.left) if job else set())
-            job.answer = (_long if long else _quick).submit(_measured, work, job)
+            job.answer = (_long if long else _quick).submit(as_me(_measured), work, job)
+            _lines[long] = [*(one for one in _lines[long] if not one.answer.done()), job]
             _jobs.move_to_end(key)
             _shrink()
         if session not in job.left:
@@ -158,7 +162,16 @@ def _job(key: object, work: Work, long: bool, session: str) -> Job:
         return job
 
 
+def place_in_line(job: Job) -> int:
+    """How many questions are worked on or wait before this one; 0 once its turn has come."""
+    with _guard:
+        line = next((line for line in _lines.values() if job in line), [])
+        before = line[: line.index(job)] if line and not job.began else []
+        return sum(not one.answer.done() for one in before)
+
+
 def _measured(work: Work, job: Job) -> Any:
+    job.began = True
     found = work(job)
     job.size = size_of(found)
     return found
@@ -193,7 +206,8 @@ def _watch(job: Job, name: str, session: str) -> None:
     with _guard:
         job.heard[session] = time.monotonic()
     share = min(1.0, job.done / job.total) if job.total else 0.0
-    count = f": {job.done:,} of {job.total:,}" if job.total else ""
+    place = place_in_line(job)
+    count = f": {job.done:,} of {job.total:,}" if job.total else f": number {place} in line" if place else ""
     with st.container(horizontal=True, vertical_alignment="center"):
         st.progress(share, text=f"{md(job.phase).capitalize()}{count} …", width="stretch")
         st.button(

@@ -80,7 +80,7 @@ def test_what_cannot_be_exported_is_one_sentence(
     run = makers[kind]() if kind in makers else kind
     code, out, err = said(capsys, "export", run, "--format", name, "--out", str(tmp_path / "file"))
     assert (code, out) == (2, []) and told in err and len(err.strip().splitlines()) == 1
-    assert not list(tmp_path.glob("file*")) and not list(tmp_path.glob(".take*"))
+    assert not list(tmp_path.glob("file*")) and not list(tmp_path.glob(".*"))
 
 
 def test_an_unknown_format_is_told_with_the_known_ones(
@@ -119,6 +119,37 @@ def test_a_workspace_is_exported_and_imported_elsewhere(
     code, told, _ = said(capsys, "workspace", "import", str(out))
     assert code == 0 and [one["id"] for one in told] == runs and "is not here" in told[0]["missing"]
     assert {run.name for run in RunStore().list()} == {"run 0", "run 1"}
+
+
+def test_chosen_runs_travel_with_their_data(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    dataset, other = make_dataset(name="Mine"), make_dataset(("a", "b"), name="Other")
+    run = make_run(dataset, "chosen")
+    make_run(other, "left behind")
+    out = tmp_path / "some.zip"
+    code, told, _ = said(capsys, "workspace", "export", run, run, "--with-data", "--out", str(out))
+    assert code == 0 and told == [{"file": "some.zip", "bytes": out.stat().st_size}]
+    monkeypatch.setenv("REPLAB_WORKSPACE", str(tmp_path / "elsewhere"))
+    code, told, _ = said(capsys, "workspace", "import", str(out))
+    assert code == 0 and [(one["id"], one["missing"], one["brought"]) for one in told] == [(run, None, True)]
+    code, told, _ = said(capsys, "data", "list")
+    assert [one["name"] for one in told] == ["Mine"]
+    assert main(["workspace", "import", str(out)]) == 0
+    assert "came along" not in capsys.readouterr().err, "it is here by now"
+
+
+def test_runs_that_cannot_be_packed_leave_no_file(
+    workspace: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    waiting = RunStore().create(make_recipe(make_dataset())).id
+    for run, told in ((waiting, "not finished"), ("none", "There is no run"), ("../x", "not a valid run id")):
+        code, out, err = said(capsys, "workspace", "export", run, "--out", str(tmp_path / "some.zip"))
+        assert (code, out) == (2, []) and told in err and len(err.strip().splitlines()) == 1
+    nowhere = tmp_path / "no folder" / "some.zip"
+    code, out, err = said(capsys, "workspace", "export", make_run(make_dataset()), "--out", str(nowhere))
+    assert (code, out) == (2, []) and "some.zip cannot be written" in err
+    assert {path.name for path in tmp_path.iterdir()} == {"workspace"}
 
 
 def test_an_empty_workspace_has_nothing_to_pack(

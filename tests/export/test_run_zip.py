@@ -18,7 +18,6 @@ import pytest
 from engine.data.dataset import Dataset, remove_dataset
 from engine.data.writer import DatasetWriter
 from engine.errors import UserError
-from engine.export import run_checks
 from engine.export.run_import import import_runs
 from engine.export.run_zip import finished_runs, write_run_zip, write_runs_zip
 from engine.export.take import write_run
@@ -297,7 +296,7 @@ def test_all_arrays_of_a_run_together_unpack_to_no_more(
         many = with_file(many, run, f"frames/{epoch:05d}.npz", npz(given=np.zeros(2**17)))
     import_runs(packed(tmp_path / "good.zip", many))
     RunStore().remove(run)
-    monkeypatch.setattr(run_checks, "MOST_INFLATED", 2 * 2**20 + 2**19)
+    monkeypatch.setenv("REPLAB_MAX_UNPACKED_BYTES", str(2 * 2**20 + 2**19))
     refused(packed(tmp_path / "bad.zip", many), workspace, "unpacks to more than is allowed")
 
 
@@ -434,6 +433,6 @@ def test_what_is_no_such_zip(workspace: Path, tmp_path: Path) -> None:
 
 
 def test_a_later_version_is_told(parts: tuple[str, Members], workspace: Path, tmp_path: Path) -> None:
-    manifest = {**json.loads(parts[1]["manifest.json"]), "version": 2}
+    manifest = {**json.loads(parts[1]["manifest.json"]), "version": 3}
     bad = {**parts[1], "manifest.json": json.dumps(manifest).encode()}
     refused(packed(tmp_path / "bad.zip", bad), workspace, "newer version")

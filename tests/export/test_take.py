@@ -23,6 +23,7 @@ from engine.export.making import UNDER_WAY, Making
 from engine.export.run_formats import RUN_FORMATS, refusal, run_format
 from engine.export.take import write_run
 from engine.fields import load
+from engine.files import beside
 from engine.lock import is_locked
 from engine.runs.recipe import Recipe
 from engine.runs.store import RunStore
@@ -71,7 +72,7 @@ def test_features_of_images_that_are_gone_are_refused(workspace: Path, tmp_path:
     remove_dataset(dataset.id)
     with pytest.raises(UserError, match="not here any more"):
         write_run(run, "features", tmp_path / "features.parquet")
-    assert not list(tmp_path.glob("*parquet*")) and not list(tmp_path.glob(".take*"))
+    assert {path.name for path in tmp_path.iterdir()} == {"workspace"}
 
 
 def test_a_table_is_what_the_run_said_and_a_maps_is_its_points(workspace: Path, tmp_path: Path) -> None:
@@ -128,8 +129,14 @@ def test_every_format_has_a_writer_and_a_name_of_its_own(name: str) -> None:
 def test_a_map_offers_what_needs_no_network(workspace: Path) -> None:
     run = map_run(coloured_set())
     offered = {name for name in RUN_FORMATS if refusal(run, name) is None}
-    assert offered == {"csv", "report", "recipe", "code", "zip"}
+    assert offered == {"csv", "report", "projector", "recipe", "code", "zip"}
     assert "trained no network" in str(refusal(run, "onnx"))
+
+
+def test_only_a_map_offers_what_only_maps_have(workspace: Path) -> None:
+    run = code_run(make_dataset())
+    assert "is no map" in str(refusal(run, "projector"))
+    assert {name for name in RUN_FORMATS if refusal(run, name) is None} == RUN_FORMATS.keys() - {"projector"}
 
 
 def test_an_unfinished_run_offers_its_recipe_alone(workspace: Path) -> None:
@@ -180,7 +187,7 @@ def test_stop_ends_the_making_and_leaves_nothing(workspace: Path) -> None:
     making.start(run, "onnx")
     making.stop(run, "onnx")
     assert ended(run, "onnx").state == "stopped"
-    assert not list((settings().cache / "exports").glob("*/.take*"))
+    assert not list((settings().cache / "exports").glob("*/.made.*"))
     assert not list((settings().cache / "exports").glob("*/made"))
 
 
@@ -281,3 +288,19 @@ def test_a_class_that_is_a_formula_stays_text_in_the_table(workspace: Path, tmp_
     write_run(run, "csv", tmp_path / "said.csv")
     assert "'=1+1" in (tmp_path / "said.csv").read_text()
     assert open_dataset(RunStore().recipe(run).dataset).classes[0] == "=1+1"
+
+
+def test_what_is_not_finished_leaves_the_file_that_was_there(tmp_path: Path) -> None:
+    path = tmp_path / "file"
+    path.write_text("old")
+    with pytest.raises(RuntimeError), beside(path) as half:
+        half.write_text("half")
+        raise RuntimeError
+    with pytest.raises(UserError, match="file cannot be written: No space left"), beside(path) as half:
+        half.write_text("half")
+        raise OSError(28, "No space left on device")
+    assert path.read_text() == "old" and list(tmp_path.iterdir()) == [path]
+    with beside(path) as whole:
+        whole.write_text("new")
+        assert path.read_text() == "old"
+    assert path.read_text() == "new" and list(tmp_path.iterdir()) == [path]

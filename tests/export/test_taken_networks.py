@@ -5,6 +5,7 @@ from __future__ import annotations
 import ast
 import json
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -18,9 +19,8 @@ import torch
 from PIL import Image
 
 from engine.data.augment import center, stored_size
-from engine.data.decode import open_image
-from engine.data.pixels import fitted
 from engine.errors import UserError
+from engine.evaluation.trial import read_picture
 from engine.export import onnx_file, program
 from engine.export.take import write_run
 from engine.runs.store import RunStore
@@ -31,6 +31,7 @@ from tests.pages.learned import learned_run
 from tests.pages.made import make_dataset, make_run
 
 CLOSE = 1e-4
+EXACT = 1e-5
 MAKERS: dict[str, Callable[[Any], str]] = {
     "classifier": classified,
     "squeezenet": lambda data: classified(data, "random:squeezenet1_1", 64, mode="extract"),
@@ -81,20 +82,50 @@ told = {}
 for folder in sorted(os.listdir()):
     if os.path.isdir(folder):
         os.chdir(folder)
-        sys.argv = ["run.py", *sorted(name for name in os.listdir() if name.endswith(".png"))]
-        with contextlib.redirect_stdout(io.StringIO()) as out:
-            runpy.run_path("run.py", run_name="__main__")
-        told[folder] = [json.loads(line) for line in out.getvalue().splitlines()]
+        sys.path.insert(0, os.getcwd())
+        told[folder] = {}
+        for picture in sorted(os.listdir("pictures")):
+            sys.argv = ["run.py", os.path.join("pictures", picture)]
+            with contextlib.redirect_stdout(io.StringIO()) as out:
+                found = runpy.run_path("run.py", run_name="__main__")
+            names = [name for name in ("probabilities", "features", "pictures") if name in found]
+            told[folder][picture] = {name: found[name][0].tolist() for name in names}
+            told[folder][picture]["printed"] = out.getvalue().splitlines()
+            if os.path.exists("rebuilt.png"):
+                os.replace("rebuilt.png", picture + "-rebuilt.png")
+        del sys.modules["network"]
+        sys.path.pop(0)
         os.chdir("..")
 print(json.dumps(told))
 """
+Told = dict[str, dict[str, dict[str, Any]]]
+
+
+def pictures(folder: Path) -> None:
+    """Pictures as people have them: clear, turned, of few colours, for print, large and small."""
+    random = np.random.default_rng(1)
+
+    def noise(*shape: int) -> Image.Image:
+        return Image.fromarray(random.integers(0, 256, shape, dtype=np.uint8))
+
+    exif = Image.Exif()
+    exif[0x0112] = 6  # lies on its side
+    folder.mkdir()
+    noise(32, 32, 4).save(folder / "clear.png")
+    noise(40, 32, 3).save(folder / "turned.png", exif=exif)
+    noise(50, 80, 3).save(folder / "wide.png")
+    noise(20, 31).save(folder / "grey.png")
+    noise(45, 40, 3).quantize(16).save(folder / "colours.gif", transparency=3)
+    noise(60, 60, 4).convert("CMYK").save(folder / "print.jpg", quality=90)
+    # a half of it would do, so it is decoded smaller than it is
+    noise(10, 14, 3).resize((420, 300), Image.Resampling.BICUBIC).save(
+        folder / "large.jpg", quality=80, exif=exif
+    )
 
 
 @pytest.fixture(scope="module")
-def scripts(
-    runs: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory
-) -> tuple[Path, dict[str, list[dict[str, Any]]]]:
-    """Every kind's script in a folder of its own beside three pictures, and what it said of them.
+def scripts(runs: Callable[[str], str], tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Told]:
+    """Every kind's script in a folder of its own beside pictures, and what it said of each.
 
     One Python that does not know this project runs them one after the other, since loading torch takes long.
     """
@@ -104,49 +135,75 @@ def scripts(
         folder.mkdir()
         write_run(runs(kind), "script", folder / "script.zip")
         with zipfile.ZipFile(folder / "script.zip") as archive:
-            assert archive.namelist() == ["run.py", "network.safetensors"]
+            assert archive.namelist() == ["run.py", "network.py", "network.safetensors"]
             archive.extractall(folder)
-        random = np.random.default_rng(1)
-        Image.fromarray(random.integers(0, 256, (32, 32, 4), dtype=np.uint8)).save(folder / "clear.png")
-        exif = Image.Exif()
-        exif[0x0112] = 6  # lies on its side
-        turned = Image.fromarray(random.integers(0, 256, (40, 32, 3), dtype=np.uint8))
-        turned.save(folder / "turned.png", exif=exif)
-        Image.fromarray(random.integers(0, 256, (50, 80, 3), dtype=np.uint8)).save(folder / "wide.png")
+        pictures(folder / "pictures")
     (root / "driver.py").write_text(DRIVER)
     return root, json.loads(alone(["driver.py"], root))
 
 
 @pytest.mark.parametrize("kind", MAKERS)
 def test_the_script_prepares_loads_and_answers_without_this_project(
-    runs: Callable[[str], str], scripts: tuple[Path, dict[str, list[dict[str, Any]]]], kind: str
+    runs: Callable[[str], str], scripts: tuple[Path, Told], kind: str
 ) -> None:
     run, folder = runs(kind), scripts[0] / kind
     size = size_of(run)
-    assert [answer["image"] for answer in scripts[1][kind]] == ["clear.png", "turned.png", "wide.png"]
-    for answer in scripts[1][kind]:
-        image = fitted(open_image((folder / answer["image"]).read_bytes()), stored_size(size))
-        said = method_says(run, center(torch.from_numpy(np.array(image))[None], size))
-        np.testing.assert_allclose(answer["features"], said["features"][0], atol=CLOSE, rtol=CLOSE)
+    assert len(scripts[1][kind]) == 7
+    for picture, answer in scripts[1][kind].items():
+        data = (folder / "pictures" / picture).read_bytes()
+        image = read_picture(data, stored_size(size))
+        said = method_says(run, center(torch.from_numpy(image)[None], size))
+        assert answer.keys() == said.keys() | {"printed"}
+        for name, values in said.items():
+            np.testing.assert_allclose(answer[name], values[0], atol=EXACT, rtol=EXACT, err_msg=picture)
         if "probabilities" in said:
-            np.testing.assert_allclose(answer["probabilities"], said["probabilities"][0], atol=CLOSE)
-            assert answer["class"] == sorted(CLASSES)[int(said["probabilities"].argmax())]
-        assert ("rebuilt" in answer) == ("pictures" in said)
+            shares = said["probabilities"][0]
+            found = re.split(r"^([01]\.[0-9]{6}) ", "\n".join(answer["printed"]), flags=re.M)[1:]
+            names = [sorted(CLASSES)[place] for place in np.argsort(-shares)]
+            assert [name.removesuffix("\n") for name in found[1::2]] == names, "the likeliest class is first"
+            np.testing.assert_allclose([float(share) for share in found[::2]], -np.sort(-shares), atol=EXACT)
+            continue
+        printed = [float(number) for number in answer["printed"][0].split()]
+        np.testing.assert_allclose(printed, said["features"][0], atol=EXACT, rtol=EXACT)
         if "pictures" in said:
-            rebuilt = np.asarray(Image.open(folder / answer["rebuilt"])).transpose(2, 0, 1) / 255
+            rebuilt = np.asarray(Image.open(folder / f"{picture}-rebuilt.png")).transpose(2, 0, 1) / 255
             np.testing.assert_allclose(rebuilt, said["pictures"][0], atol=0.51 / 255)
 
 
+def code_lines(text: str) -> list[str]:
+    """Lines that are neither blank nor a comment."""
+    return [line for line in text.splitlines() if line.strip() and not line.strip().startswith("#")]
+
+
 @pytest.mark.parametrize("kind", MAKERS)
-def test_the_script_imports_nothing_of_this_project(
-    scripts: tuple[Path, dict[str, list[dict[str, Any]]]], kind: str
-) -> None:
-    nodes = list(ast.walk(ast.parse((scripts[0] / kind / "run.py").read_text())))
-    used = [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
-    used += [str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)]
+def test_the_script_is_at_most_twenty_lines(scripts: tuple[Path, Told], kind: str) -> None:
+    text = (scripts[0] / kind / "run.py").read_text()
+    assert 10 < len(code_lines(text)) <= 20
+    assert max(map(len, text.splitlines())) <= 110 and ";" not in text.replace("; only", "")
+
+
+def test_the_script_is_run_as_its_first_line_says(runs: Callable[[str], str], tmp_path: Path) -> None:
+    write_run(runs("classifier"), "script", tmp_path / "script.zip")
+    with zipfile.ZipFile(tmp_path / "script.zip") as archive:
+        archive.extractall(tmp_path / "away")
+    Image.new("RGB", (40, 30), (9, 9, 200)).save(tmp_path / "p.png")
+    Image.new("I;16", (40, 30)).save(tmp_path / "deep.png")
+    said = alone([str(tmp_path / "away" / "run.py"), "p.png"], tmp_path)
+    assert all(f" {name}\n" in said for name in CLASSES)
+    with pytest.raises(AssertionError, match="reads pictures of 8 bits"):
+        alone([str(tmp_path / "away" / "run.py"), "deep.png"], tmp_path)
+
+
+@pytest.mark.parametrize("kind", MAKERS)
+def test_the_script_imports_nothing_of_this_project(scripts: tuple[Path, Told], kind: str) -> None:
+    used: list[str] = []
+    for name in ("run.py", "network.py"):
+        nodes = list(ast.walk(ast.parse((scripts[0] / kind / name).read_text())))
+        used += [alias.name for node in nodes if isinstance(node, ast.Import) for alias in node.names]
+        used += [str(node.module) for node in nodes if isinstance(node, ast.ImportFrom)]
     there = {name.split(".")[0] for name in used}
     assert "torch" in there and there <= {
-        *("__future__", "json", "sys", "pathlib", "types"),
+        *("__future__", "sys", "pathlib", "types", "network"),
         *("torch", "torchvision", "numpy", "PIL", "safetensors"),
     }
 

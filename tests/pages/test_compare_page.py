@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -11,12 +12,13 @@ from streamlit.testing.v1 import AppTest
 from engine.data.dataset import Dataset, open_dataset
 from engine.evaluation.comparison_result import read_comparison
 from engine.evaluation.published import PUBLISHED
+from engine.export.code import comparison_command
 from engine.models import pretrained
 from engine.runs.executors import InlineExecutor
 from engine.runs.recipe import Recipe, check_recipe, make_recipe
 from engine.runs.store import RunStore
-from pages.components import compare_charts
-from pages.components.compare_recipe import command
+from pages.components import compare_charts, estimate
+from pages.components.text import duration
 from tests.pages.learned import learned_run
 from tests.pages.made import HOSTILE, fine, make_dataset, make_run, make_unlabelled, open_page, words
 
@@ -28,6 +30,20 @@ QUICK: dict[str, Any] = {"few_labels": False, "structure": False}
 @pytest.fixture
 def dataset(workspace: Path) -> Dataset:
     return make_dataset(HOSTILE[:2], (12, 6, 10))
+
+
+@pytest.fixture(autouse=True)
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[Recipe]:
+    """Recipes whose cost was asked for; a process that times them would take longer than the test."""
+    recipes: list[Recipe] = []
+
+    def answer(recipe: Recipe) -> dict[str, Any]:
+        recipes.append(recipe)
+        parts = [["Linear probes", 61.0]]
+        return {"low": 40.0, "high": 150.0, "peak_bytes": 0, "basis": "Timed <b>here</b>.", "parts": parts}
+
+    monkeypatch.setattr(estimate, "run_estimate", answer)
+    return recipes
 
 
 def comparison_recipe(dataset: Dataset, encoders: str, **config: Any) -> Recipe:
@@ -93,6 +109,22 @@ def test_the_form_starts_the_comparison_that_it_says(dataset: Dataset, waiting: 
     (made,) = [one for one in RunStore().list() if one.method == "comparison"]
     recipe = RunStore().recipe(made.id)
     assert recipe.config["encoders"] == f"run:{run},random:resnet20" and recipe.config["knn"] is False
+
+
+def test_what_it_will_cost_is_told_before_it_is_started(dataset: Dataset, asked: list[Recipe]) -> None:
+    app = open_page(PAGE, data=dataset.id)
+    assert not asked, "nothing is chosen yet"
+    app = fine(app.multiselect(key=ENCODERS).set_value(["random:resnet20"]).run())
+    for _ in range(50):
+        if "on this machine" in words(app):
+            break
+        time.sleep(0.05)
+        app = fine(app.run())
+    (line,) = [one for one in app.caption if "on this machine" in one.value]
+    assert f"**{duration(40)} to {duration(150)}**" in line.value and "memory" not in line.value
+    assert "<b>" not in line.help and f"Linear probes: {duration(61)}" in line.help
+    assert {recipe.method for recipe in asked} == {"comparison"}
+    assert asked[-1].config["encoders"] == "random:resnet20"
 
 
 def test_nothing_chosen_starts_nothing(dataset: Dataset) -> None:
@@ -246,7 +278,7 @@ def test_running_it_again_fills_the_form(dataset: Dataset) -> None:
 def test_the_command_line_names_what_is_unusual(dataset: Dataset) -> None:
     found = read_comparison(comparison(dataset, "random:cnn-small", sizes="same", draws=3, **QUICK))
     assert found is not None
-    assert command(found) == (
+    assert comparison_command(found.recipe) == (
         f"python -m engine compare random:cnn-small --data {dataset.id} --seed 0 --set few_labels=false "
         "--set structure=false --set draws=3 --image-size 32"
     )

@@ -11,12 +11,17 @@ from starlette.applications import Starlette
 from starlette.testclient import TestClient
 from streamlit.testing.v1 import AppTest
 
-from engine.data.dataset import remove_dataset
+from engine.data.dataset import list_datasets, remove_dataset
 from engine.export import making, taking_in
 from engine.export.making import UNDER_WAY
 from engine.export.run_formats import RUN_FORMATS
+from engine.export.run_import import import_runs
+from engine.export.run_zip import write_runs_zip
 from engine.export.take import write_run
 from engine.files import new_id
+from engine.runs.executors import InlineExecutor
+from engine.runs.recipe import check_recipe
+from engine.runs.recipe import make_recipe as recipe_of
 from engine.runs.store import RunStore
 from engine.settings import settings
 from pages.components import run_import, server
@@ -55,7 +60,9 @@ def test_an_autoencoder_offers_both_halves_and_its_code(workspace: Path) -> None
     run = code_run(make_dataset())
     app = open_page("runs", run=run)
     quick = {name for name, known in RUN_FORMATS.items() if known.quick}
-    assert set(links(app, run)) == quick and makes(app, run) == set(RUN_FORMATS) - quick
+    of_maps = {name for name, known in RUN_FORMATS.items() if known.only_maps}
+    assert set(links(app, run)) == quick and makes(app, run) == set(RUN_FORMATS) - quick - of_maps
+    assert "The map" not in words(app)
     shown = [element.value for element in app.code]
     assert any("InlineExecutor" in text for text in shown)
     assert any(text == f"python -m engine train autoencoder --recipe recipe-{run}.json" for text in shown)
@@ -70,6 +77,55 @@ def test_what_a_run_has_not_is_said_and_not_offered(workspace: Path) -> None:
     app = open_page("runs", run=made_up)
     assert "onnx" not in makes(app, made_up) and "kept no encoder" in words(app)
     assert {"report", "zip"} <= makes(app, made_up) and "Its other half" not in words(app)
+
+
+def measured(kind: str) -> tuple[str, str]:
+    """(page, id) of a finished run that trained no network."""
+    dataset = make_dataset(per_class=(8, 4, 4))
+    fields = {"dataset": dataset.id, "fingerprint": dataset.fingerprint, "image_size": 16, "method": kind}
+    config: dict[str, Any] = {"encoders": "random:cnn-small", "few_labels": False, "structure": False}
+    if kind == "depth_probe":
+        fields["backbone"], config = "random:cnn-small", {}
+    store = RunStore()
+    run = store.create(check_recipe(recipe_of({**fields, "config": config}))).id
+    InlineExecutor(store).submit(run)
+    assert store.status(run).state == "done", store.log_tail(run)
+    return {"comparison": "compare", "depth_probe": "try_it"}[kind], run
+
+
+@pytest.mark.parametrize("kind", ["comparison", "depth_probe"])
+def test_runs_that_trained_no_network_are_taken_home_from_their_page(
+    workspace: Path, client: TestClient, kind: str
+) -> None:
+    page, run = measured(kind)
+    app = open_page(page, run=run)
+    assert set(links(app, run)) == {"recipe", "code"} and makes(app, run) == {"report", "zip"}
+    assert "trained no network" not in words(app) and "The network" not in words(app)
+    assert any(kind in element.value and "InlineExecutor" in element.value for element in app.code)
+    for name in ("report", "zip"):
+        fine(app.button(key=f"take.make.{name}.{run}").click().run())
+        settled(run, name)
+        answer = client.get(f"/lab/runs/{run}/take/{name}")
+        assert (
+            answer.status_code == 200 and RUN_FORMATS[name].name(run) in answer.headers["content-disposition"]
+        )
+    report = making.made(run, "report").read_text()
+    assert {"comparison": "Encoders compared", "depth_probe": "Classes by depth"}[kind] in report
+    recipe = client.get(f"/lab/runs/{run}/take/recipe").json()
+    assert recipe["method"] == kind and recipe == RunStore().recipe(run).model_dump()
+
+
+@pytest.mark.parametrize("kind", ["comparison", "depth_probe"])
+def test_a_measurement_is_the_same_elsewhere(
+    workspace: Path, kind: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    page, run = measured(kind)
+    told = RunStore().results(run)
+    write_run(run, "zip", tmp_path / "run.zip")
+    monkeypatch.setenv("REPLAB_WORKSPACE", str(tmp_path / "elsewhere"))
+    import_runs(tmp_path / "run.zip")
+    assert RunStore().results(run) == told
+    assert "Take it home" in [one.label for one in open_page(page, run=run).expander]
 
 
 def test_a_file_is_made_on_a_press_and_then_offered(workspace: Path, client: TestClient) -> None:
@@ -203,6 +259,20 @@ def test_a_dropped_zip_brings_its_runs(workspace: Path, drop: Any, tmp_path: Pat
     assert not [one for one in [*app.success, *app.warning] if HOSTILE[0] in one.value], "it stays literal"
     fine(app.run())
     assert "taken in" not in words(app), "it is told once"
+
+
+def test_a_dropped_zip_brings_its_data_set(workspace: Path, drop: Any, tmp_path: Path) -> None:
+    dataset = make_dataset(name=HOSTILE[0])
+    run = make_run(dataset)
+    write_runs_zip([run], tmp_path / "all.zip", with_data=True)
+    RunStore().remove(run)
+    remove_dataset(dataset.id)
+    drop((tmp_path / "all.zip").read_bytes())
+    app = arrived(open_page("runs"))
+    assert "1 run taken in" in words(app) and "1 data set came along" in words(app)
+    assert "is not here" not in words(app)
+    assert not [one for one in app.info if HOSTILE[0] in one.value], "it stays literal"
+    assert [one.name for one in list_datasets()] == [HOSTILE[0]]
 
 
 def test_a_dropped_file_that_is_none_is_refused_in_a_sentence(workspace: Path, drop: Any) -> None:
