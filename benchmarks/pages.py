@@ -11,14 +11,11 @@ import argparse
 import asyncio
 import contextlib
 import os
-import socket
 import statistics
-import subprocess
 import sys
 import tempfile
 import threading
 import time
-import urllib.request
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -27,6 +24,7 @@ import numpy as np
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.insert(0, str(ROOT))
 
+from benchmarks.serving import cpu, server  # noqa: E402
 from engine import files  # noqa: E402
 from engine.data.dataset import Dataset  # noqa: E402
 from engine.data.writer import DatasetWriter  # noqa: E402
@@ -157,38 +155,6 @@ def tiny(name: str, seed: int) -> Dataset:
         )
 
 
-@contextlib.contextmanager
-def server(script: str) -> Iterator[tuple[str, int]]:
-    with socket.socket() as sock:
-        sock.bind(("127.0.0.1", 0))
-        port = sock.getsockname()[1]
-    command = [
-        sys.executable,
-        "-m",
-        "streamlit",
-        "run",
-        script,
-        "--server.port",
-        str(port),
-        "--server.headless",
-        "true",
-    ]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    process = subprocess.Popen(
-        command, cwd=ROOT, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL
-    )
-    url = f"http://127.0.0.1:{port}"
-    try:
-        for _ in range(1200):
-            with contextlib.suppress(OSError), urllib.request.urlopen(f"{url}/_stcore/health", timeout=1):
-                break
-            time.sleep(0.02)
-        yield url, process.pid
-    finally:
-        process.terminate()
-        process.wait(20)
-
-
 def browse(url: str, started: float, switches: int) -> tuple[float, list[float]]:
     """Seconds from the server's start to the first paint, the browser being open, and of page switches."""
     from playwright.sync_api import sync_playwright
@@ -262,11 +228,6 @@ def share(pid: int, seconds: float, load: object) -> tuple[float, float]:
     stop.set()
     thread.join()
     return used / passed, counted[0] / (passed + 3)
-
-
-def cpu(pid: int) -> float:
-    fields = Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()
-    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 def poll(url: str, run: str, watchers: int, stop: threading.Event) -> int:
