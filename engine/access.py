@@ -20,6 +20,7 @@ CHANGE = "change"  # rename, make private, stop, resume, delete
 ACTIONS = (READ, CHANGE)
 OPERATOR, TEACHER, STUDENT, NOBODY = "operator", "teacher", "student", "nobody"
 ROLES = (OPERATOR, TEACHER, STUDENT, NOBODY)
+NOT_SIGNED_IN = "Nobody is signed in: sign in, then try again."
 VARIABLE = "REPLAB_PERSON"  # tells a child process of the server for whom it works
 
 
@@ -150,13 +151,20 @@ def environment(person_id: str | None = None) -> dict[str, str]:
     """
     person = me()
     if person_id is None and person.role == NOBODY:
-        raise UserError("Nobody is signed in: sign in, then try again.")
+        raise UserError(NOT_SIGNED_IN)
     return {VARIABLE: person.id if person_id is None else person_id}
 
 
 def mine(private: bool = False) -> dict[str, Any]:
-    """The fields that mark a new thing as that of who is acting."""
-    return {"owner": me().id, "private": private}
+    """The fields that mark a new thing as that of who is acting.
+
+    Raises:
+        UserError: Nobody is acting, such as when a session ended meanwhile.
+    """
+    person = me()
+    if person.role == NOBODY:
+        raise UserError(NOT_SIGNED_IN)
+    return {"owner": person.id, "private": private}
 
 
 def ownership(fields: Mapping[str, Any]) -> Ownership:

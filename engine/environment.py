@@ -9,13 +9,15 @@ from __future__ import annotations
 
 import os
 import shutil
+import site
 from pathlib import Path
 
 from engine.settings import settings
 
 SCRATCH = "scratch"  # the folder of its own, within that of the work
+OWN_SCRATCH = "REPLAB_OWN_SCRATCH"  # names it: a TMPDIR of that name may be anybody's
 NAMES = frozenset(
-    "PATH LANG LANGUAGE TZ LD_LIBRARY_PATH LD_PRELOAD VIRTUAL_ENV "
+    "PATH LANG LANGUAGE TZ LD_LIBRARY_PATH DYLD_LIBRARY_PATH LD_PRELOAD VIRTUAL_ENV ATEN_CPU_CAPABILITY "
     "SYSTEMROOT SYSTEMDRIVE WINDIR COMSPEC PATHEXT NUMBER_OF_PROCESSORS PROCESSOR_ARCHITECTURE".split()
 )
 PREFIXES = (
@@ -43,6 +45,9 @@ def child_environment(folder: Path, network: bool = False) -> dict[str, str]:
     return {
         **{name: text for name, text in os.environ.items() if _may_know(name.upper(), network)},
         **dict.fromkeys(own, scratch),
+        OWN_SCRATCH: scratch,
+        # packages that were installed for the user only lie below the other HOME
+        "PYTHONUSERBASE": os.environ.get("PYTHONUSERBASE") or site.getuserbase(),
         "TORCH_HOME": str(torch_home()),
         "REPLAB_WORKSPACE": str(here.workspace),  # a ~ in it means another folder once HOME is another
         "CUDA_CACHE_PATH": os.environ.get("CUDA_CACHE_PATH") or str(here.cache / "cuda"),
@@ -70,9 +75,9 @@ def drop_scratch(folder: Path) -> None:
 
 def drop_own_scratch() -> None:
     """The same, for the process itself at its end; nothing where it has no such folder."""
-    own = Path(os.environ.get("TMPDIR", ""))
-    if own.name == SCRATCH:
-        drop_scratch(own.parent)
+    own = os.environ.get(OWN_SCRATCH)
+    if own and own == os.environ.get("TMPDIR") and Path(own).name == SCRATCH:
+        drop_scratch(Path(own).parent)
 
 
 def torch_home() -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -15,6 +16,7 @@ from typing import Any
 
 from engine.errors import UserError
 
+NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG})
 ID_PATTERN = re.compile(r"[a-z0-9](?:[a-z0-9-]{0,62}[a-z0-9])?")
 
 
@@ -84,7 +86,9 @@ def beside(path: Path) -> Iterator[Path]:
         yield temporary
         replace(temporary, path)
     except OSError as error:
-        why = error.strerror or "check its folder and its free space"
+        why = "free some disk space, then try again"
+        if error.errno not in NO_SPACE:
+            why = error.strerror or "check its folder and its free space"
         raise UserError(f"{path.name[:80]} cannot be written: {why}.") from None
     finally:
         temporary.unlink(missing_ok=True)

@@ -8,6 +8,7 @@ learn; a run's deletion takes them. A set that was made of this one keeps its ow
 from __future__ import annotations
 
 from engine import access
+from engine.access import CHANGE
 from engine.data.dataset import card, list_datasets, remove_dataset
 from engine.evaluation.known_features import features_folder
 from engine.export import making
@@ -33,7 +34,11 @@ def remove_data(dataset_id: str) -> None:
     """
     store = RunStore()
     known = card(dataset_id)
-    remove_dataset(dataset_id, in_use=store.in_use(dataset_id))
+    used = store.in_use(dataset_id)
+    if known and known.ownership.private and not used:
+        access.require(CHANGE, known.ownership, "data set")
+        _hide_runs(dataset_id)
+    remove_dataset(dataset_id, in_use=used)
     with access.acting_as(access.THE_OPERATOR):
         runs = {run.id for run in store.list() if run.dataset == dataset_id}
         left = {str(other.info.get("fingerprint")) for other in list_datasets()}
@@ -41,6 +46,15 @@ def remove_data(dataset_id: str) -> None:
     fingerprint = str(known.info.get("fingerprint")) if known else ""
     if fingerprint and fingerprint not in left:
         remove_tree(features_folder(fingerprint))
+
+
+def _hide_runs(dataset_id: str) -> None:
+    """Let the runs of a private set, hidden with it so far, be private of their own."""
+    store = RunStore()
+    with access.acting_as(access.THE_OPERATOR):
+        for run in store.list():
+            if run.dataset == dataset_id:
+                store.set_private(run.id, True)
 
 
 def remove_run(run_id: str) -> None:

@@ -8,6 +8,7 @@ from functools import partial
 import streamlit as st
 
 from engine.data.dataset import DatasetSummary, list_datasets
+from engine.runs.summary import is_mine
 from engine.settings import PROJECT_ROOT
 from pages.components.data_cards import card, grid
 from pages.components.data_imports import import_cards
@@ -19,7 +20,7 @@ READY = 3
 
 
 def main() -> None:
-    sets, runs = list_datasets(), run_store().list()
+    sets, runs = list_datasets(), [run for run in run_store().list() if is_mine(run)]
     st.title("See how networks learn to represent images", anchor=False)
     st.caption(
         "Take some images, train a network on them, and look at what it has learned. All of it on this "

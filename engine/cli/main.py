@@ -26,8 +26,8 @@ from engine.cli import (
 )
 from engine.cli.output import say
 from engine.errors import UserError
+from engine.files import NO_SPACE
 from engine.logs import told
-from engine.runs.outcome import NO_SPACE
 
 BAD_INPUT, FAILED, INTERRUPTED = 2, 1, 130
 WORDS = 220  # letters of argparse's complaint, which quotes whole what was typed

@@ -210,6 +210,11 @@ def card(dataset_id: str) -> DatasetSummary | None:
     return _summary(dataset_id, path, (found.st_ino, found.st_mtime_ns, found.st_size))
 
 
+def is_here(dataset_id: str) -> bool:
+    """Whether there is a folder of this data set, whatever condition it is in."""
+    return (settings().datasets / files.check_id(dataset_id, "data set id")).is_dir()
+
+
 @lru_cache(maxsize=4096)
 def _summary(dataset_id: str, path: Path, stamp: tuple[int, int, int]) -> DatasetSummary | None:
     """What the file says; read again once its stamp is another, for files are replaced and never changed."""

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from engine import access, files
-from engine.access import CHANGE, Ownership
+from engine.access import CHANGE, READ, Ownership
 from engine.child import start_detached
 from engine.data.catalog import CATALOG, find_catalog_set
 from engine.data.dataset import Dataset, clean_title, list_datasets, open_dataset
@@ -22,6 +22,8 @@ REQUEST, STATUS, STOP, LOCK = "request.json", "status.json", "stop", "lock"
 UNDER_WAY = ("queued", "running")
 GRACE = 20.0  # seconds a new import may be without its process: that one is being started
 MOST_AT_ONCE = 4
+STOP_SECONDS = 10.0  # that an import may take to hear that it is stopped
+LEFT_AFTER = 24 * 3600.0  # seconds after which nobody still writes a file
 GONE = "There is no such import: it was finished or dismissed."
 INTERRUPTED = "The import was interrupted, and nothing was kept: add it again."
 
@@ -42,6 +44,7 @@ class ImportStatus:
         error: One sentence, if it failed or was interrupted.
         dataset: Id of the new data set, once it is done.
         owner: Id of whoever asked for it.
+        shared: It makes a set of the catalog, for which everybody here may wait.
     """
 
     id: str
@@ -55,10 +58,11 @@ class ImportStatus:
     error: str | None = None
     dataset: str | None = None
     owner: str = ""
+    shared: bool = False
 
     @property
     def ownership(self) -> Ownership:
-        return Ownership(self.owner, private=True)
+        return Ownership(self.owner, private=not self.shared)
 
 
 def start_import(
@@ -93,7 +97,7 @@ def start_import(
     source_name = text if text in CATALOG else clean_title(name or Path(text).name)
     if text in CATALOG:
         for status in running:
-            if status.source_name == source_name and access.may(CHANGE, status.ownership):
+            if status.source_name == source_name and status.shared:
                 return status.id
     if len(running) >= MOST_AT_ONCE:
         raise UserError(f"{MOST_AT_ONCE} imports are under way already: wait until one is done.")
@@ -120,10 +124,10 @@ def import_status(import_id: str) -> ImportStatus:
     """How an import is doing, truthfully: one whose process died reads as interrupted.
 
     Raises:
-        UserError: There is no such import, or it is somebody else's.
+        UserError: There is no such import, or it is somebody else's own.
     """
     status = _true_status(import_id)
-    if not access.may(CHANGE, status.ownership):
+    if not access.may(READ, status.ownership):
         raise UserError(GONE)
     return status
 
@@ -149,14 +153,23 @@ def _read(folder: Path, request: dict[str, Any]) -> ImportStatus:
         source_name=str(request["source_name"]),
         started=float(request["started"]),
         owner=str(request.get("owner", "")),
+        shared=request.get("source") in CATALOG,
         **known,
     )
 
 
 def list_imports() -> list[ImportStatus]:
-    """The imports of who is acting that nobody has cleared, newest first; all, for a teacher."""
+    """What who is acting imports and has not cleared, newest first, and the sets of the catalog on their way.
+
+    A teacher sees all.
+    """
     person = access.me()
-    return [status for status in _all_imports() if access.may(CHANGE, status.ownership, person)]
+    return [
+        status
+        for status in _all_imports()
+        if access.may(CHANGE, status.ownership, person)
+        or (status.state in UNDER_WAY and access.may(READ, status.ownership, person))
+    ]
 
 
 def _all_imports() -> list[ImportStatus]:
@@ -177,7 +190,7 @@ def stop_import(import_id: str) -> None:
     """
     folder = import_folder(import_id)
     if folder.exists():
-        import_status(import_id)
+        access.require(CHANGE, import_status(import_id).ownership, "import")
         (folder / STOP).touch()
 
 
@@ -188,29 +201,67 @@ def clear_import(import_id: str) -> None:
         UserError: It is still under way, or somebody else's.
     """
     folder = import_folder(import_id)
-    if folder.exists() and import_status(import_id).state in UNDER_WAY:
-        raise UserError("This import is still under way: stop it first.")
+    if folder.exists():
+        status = import_status(import_id)
+        access.require(CHANGE, status.ownership, "import")
+        if status.state in UNDER_WAY:
+            raise UserError("This import is still under way: stop it first.")
     files.remove_tree(folder)
+
+
+def drop_imports_of(person_id: str) -> None:
+    """Stop and forget somebody's imports, and delete the files that they have uploaded and not used."""
+    for status in [status for status in _all_imports() if status.owner == person_id]:
+        (import_folder(status.id) / STOP).touch()
+        end = time.monotonic() + STOP_SECONDS
+        while _true_status(status.id).state in UNDER_WAY and time.monotonic() < end:
+            time.sleep(0.05)
+        files.remove_tree(import_folder(status.id))
+    for about in settings().uploads.glob("*.json"):
+        if files.read_json(about, {}).get("owner") == person_id:
+            for path in settings().uploads.glob(f"{about.stem}.*"):
+                path.unlink(missing_ok=True)
+
+
+def sweep_uploads(older: float = 0.0) -> None:
+    """Delete uploads that no import waits for.
+
+    Args:
+        older: Seconds since they were written; those that are younger stay.
+    """
+    wanted = {
+        str(Path(files.read_json(import_folder(status.id) / REQUEST)["source"]).absolute())
+        for status in _all_imports()
+        if status.state in UNDER_WAY
+    }
+    for path in _entries(settings().uploads):
+        if any(place == str(path) or place.startswith(str(path) + os.sep) for place in wanted):
+            continue
+        with contextlib.suppress(OSError):
+            if time.time() - path.stat().st_mtime >= older:
+                _remove(path)
 
 
 def sweep_leftovers() -> None:
     """Remove what killed imports, uploads and writers left in the workspace; call it when a server starts."""
     config = settings()
-    living = {status.id for status in _all_imports() if status.state in UNDER_WAY}
-    wanted = {
-        str(Path(files.read_json(config.imports / import_id / REQUEST)["source"]).absolute())
-        for import_id in living
-    }
-    for path in _entries(config.uploads):
-        if not any(place == str(path) or place.startswith(str(path) + os.sep) for place in wanted):
-            _remove(path)
+    sweep_uploads()
     for path in _entries(config.tmp):
         if not is_locked(path / LOCK):
             _remove(path)
+    _sweep_features(config.cache / "features")
     for root in (config.datasets, config.runs, config.imports):
         for path in _entries(root):
             if path.name.startswith(".removed-"):
                 _remove(path)
+
+
+def _sweep_features(root: Path) -> None:
+    """Remove what killed workers left half written, and features kept as an older version kept them."""
+    for path in [*root.glob("*.npy"), *root.glob("*/.*.tmp")]:
+        with contextlib.suppress(OSError):
+            if path.suffix == ".npy" or time.time() - path.stat().st_mtime > LEFT_AFTER:
+                path.unlink()
 
 
 def _entries(folder: Path) -> list[Path]:

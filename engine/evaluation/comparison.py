@@ -22,10 +22,11 @@ from engine.evaluation.neighbours import knn_accuracy
 from engine.evaluation.probe import ProbeResult, linear_probe
 from engine.evaluation.structure import structure
 from engine.fields import checked
+from engine.files import NO_SPACE
 from engine.logs import told
 from engine.methods.comparison_config import ComparisonConfig
 from engine.models.encoder import PIXELS, build_encoder
-from engine.runs.outcome import NO_SPACE, OUT_OF_MEMORY
+from engine.runs.outcome import OUT_OF_MEMORY
 from engine.runs.reading import read_rows
 from engine.runs.recipe import Recipe
 from engine.runs.writer import RunWriter, Stopped

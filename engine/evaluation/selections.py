@@ -8,7 +8,7 @@ import numpy as np
 
 from engine.errors import UserError
 from engine.files import write_json
-from engine.runs import layout
+from engine.runs import layout, outcome
 from engine.runs.store import RunStore, clean_name
 
 MOST = 100  # of one map
@@ -41,7 +41,9 @@ def save_selection(run_id: str, name: str, rows: Sequence[int], store: RunStore 
     if name not in found and len(found) >= MOST:
         raise UserError(f"This map has {MOST} selections already: remove one first.")
     found[name] = sorted(int(row) for row in np.unique(np.asarray(rows, np.int64)))
-    write_json(store.own_folder(run_id) / layout.SELECTIONS, found)
+    path = store.own_folder(run_id) / layout.SELECTIONS
+    with outcome.written():
+        write_json(path, found)
     return name
 
 
@@ -54,4 +56,6 @@ def remove_selection(run_id: str, name: str, store: RunStore | None = None) -> N
     store = store or RunStore()
     found = list_selections(run_id, store)
     if found.pop(name, None) is not None:
-        write_json(store.own_folder(run_id) / layout.SELECTIONS, found)
+        path = store.own_folder(run_id) / layout.SELECTIONS
+        with outcome.written():
+            write_json(path, found)

@@ -33,7 +33,15 @@ MOST_BYTES = 2 * 1024**3  # of all files that are kept
 LEFT_AFTER = 3600.0  # seconds after which a folder without its file is of no use to anybody
 CUT_OFF = "The file was not finished: start it again."
 # what each file is made of, besides the encoder
-PARTS = (layout.RECIPE, layout.STATUS, layout.NAME, layout.RESULTS, layout.ENCODER, layout.BEST)
+PARTS = (
+    layout.RECIPE,
+    layout.STATUS,
+    layout.NAME,
+    layout.RESULTS,
+    layout.ENCODER,
+    layout.BEST,
+    layout.SELECTIONS,
+)
 
 
 @dataclass(frozen=True)

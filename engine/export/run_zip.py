@@ -45,7 +45,7 @@ FRAME = re.compile(r"[0-9]{5}\.npz")
 MAP_PARTS = (layout.MAP_POINTS, layout.MAP_NEIGHBOURS, layout.MAP_CLUSTERS, *PROJECTIONS)
 NEEDED = (layout.RECIPE, layout.STATUS)
 # what status.json says of the machine and its people, which is nobody else's business
-PRIVATE = ("host", "pid", "runner", "submitted", "owner")
+PRIVATE = ("host", "pid", "runner", "submitted", "owner", "lost")
 
 
 def is_run_file(name: str) -> bool:
@@ -193,7 +193,8 @@ def _entry(run_id: str, store: RunStore) -> dict[str, Any]:
 
 def _blocks(path: Path, name: str) -> Iterator[bytes]:
     if name == layout.STATUS:
-        kept = {key: value for key, value in layout.read_status(path.parent).items() if key not in PRIVATE}
+        # the true one: a run whose runner was killed still says that it runs until somebody looks after it
+        kept = {key: value for key, value in layout.true_status(path.parent).items() if key not in PRIVATE}
         yield json.dumps(kept, allow_nan=False).encode()
         return
     with open(path, "rb") as file:

@@ -32,6 +32,7 @@ from engine.settings import settings
 
 SET, IMAGES = "set.json", "images.bin"
 MEMBERS = (IMAGES, SET)
+MOST_IMAGES = 100_000  # of a set; those of the catalog have up to 70,000, whatever the limit of archives is
 TEXT = "text"  # the kind of a factor that is told in words
 TAKEN_IN = "Taken in with runs from another installation; its files carry no metadata."
 WRONG = "A data set in this zip is not as this program packs it: pack it again."
@@ -206,10 +207,11 @@ def _parsed(told: bytes, facts: Facts) -> _Set:
     limits, n, classes = settings(), len(known.lengths), known.classes
     columns: list[list[Any]] = [known.labels, known.splits, known.names]
     columns += [one.values for one in known.factors.values()]
-    if n > limits.max_entries or len(classes) > limits.max_classes:
+    most = max(limits.max_entries, MOST_IMAGES)
+    if n > most or len(classes) > limits.max_classes:
         raise UserError(
-            f"A data set in this zip has more than {limits.max_entries:,} images or {limits.max_classes:,} "
-            "classes, the limits here: ask whoever runs this server to raise them."
+            f"A data set in this zip has more than {most:,} images or {limits.max_classes:,} classes, the "
+            "limits here: ask whoever runs this server to raise REPLAB_MAX_ENTRIES or REPLAB_MAX_CLASSES."
         )
     fits = all(len(column) == n for column in columns) and sum(known.lengths) == facts[IMAGES][0]
     plain = len(set(classes)) == len(classes) and all(readable(name) == name for name in classes)

@@ -75,7 +75,10 @@ def ensure_pretrained(
             part.unlink(missing_ok=True)
     except OSError as error:
         if error.errno is not None and not isinstance(error, (ConnectionError, TimeoutError)):
-            raise UserError("The downloaded weights could not be stored: free some disk space.") from None
+            raise UserError(
+                "The downloaded weights could not be stored: free some disk space, or let this app write to "
+                "torch's cache (TORCH_HOME)."
+            ) from None
         raise UserError(
             f"The weights of {info.title} could not be downloaded: there is no way to the network from here. "
             "Add a weights file, or start from random weights."

@@ -121,7 +121,9 @@ def _take_safetensors(source: Path, target: Path, arch: str) -> None:
         raise UserError("This weights file may not be read by this app: change its permissions.") from None
     if header > MAX_HEADER:  # safetensors would take 100 MB of it, and many times that in memory
         raise UserError("This weights file cannot be read: it is damaged, or no safetensors file.")
-    keep_checked(read_safetensors(source, "This weights file"), target, arch, source.stat().st_size)
+    keep_checked(
+        read_safetensors(source, "This weights file", ours=False), target, arch, source.stat().st_size
+    )
 
 
 def _take_pickle(source: Path, target: Path, arch: str) -> None:

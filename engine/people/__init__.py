@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 
 from engine import access, files
 from engine.access import OPERATOR, STUDENT, TEACHER, Person
+from engine.data import imports
 from engine.errors import UserError
 from engine.people import belongings, joining, passwords, sessions, store
 from engine.people.store import Account
@@ -147,6 +148,9 @@ def remove(person_id: str, with_everything: bool = False) -> None:
         UserError: There is no such person, who is acting may not, or things of theirs are left.
     """
     account = _manageable(person_id)
+    if with_everything:  # first, so that nothing new begins meanwhile
+        block(account.id)
+        imports.drop_imports_of(account.id)
     left = belongings.belongings_of(account.id)
     if left and not with_everything:
         raise UserError(
@@ -242,7 +246,8 @@ def check(name: str, password: str, address: str = "") -> Person | None:
     Raises:
         MustWait: There were too many wrong tries for this name or from there.
     """
-    keys: list[Key] = [("name", store.folded(name)[:200])]
+    folded = store.folded(name)[:200]
+    keys: list[Key] = [("name", folded), ("pair", f"{folded} {address}")]
     keys += [("address", address)] if address else []
     TRIES.begin(keys)
     account = store.named(name)

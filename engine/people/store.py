@@ -201,6 +201,9 @@ def folded(name: str) -> str:
     return unicodedata.normalize("NFKC", plain)
 
 
+TAKEN = frozenset({"you", "everybody", "nobody", "operator", "the server", "server", "teacher"})
+
+
 def clean_name(name: str) -> str:
     """A name as it is kept.
 
@@ -210,4 +213,6 @@ def clean_name(name: str) -> str:
     name = " ".join(name.split())
     if not 1 <= len(name) <= MAX_NAME or not name.isprintable() or not any(c.isalnum() for c in name):
         raise UserError(f"A name has 1 to {MAX_NAME} visible letters: choose another.")
+    if folded(name) in TAKEN:
+        raise UserError(f"'{name}' would be mistaken for what pages call somebody: choose another name.")
     return name

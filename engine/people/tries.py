@@ -11,12 +11,17 @@ from engine.errors import UserError
 from engine.people import store
 
 # wrong tries that cost nothing; a whole class may share an address, and thirty people mistype more than one
-FREE = {"name": 10, "code": 50, "address": 100}
-FIRST_WAIT, LONGEST_WAIT = 2.0, 15 * 60.0  # seconds; doubles from one wrong try to the next
-FORGOTTEN_AFTER = 2 * LONGEST_WAIT  # seconds without a try
+FREE = {"pair": 10, "name": 10, "code": 50, "address": 100}
+AT_ONCE = ("pair", "name")  # counted when a try begins
+# Whoever knows a name, or shares an address, could keep others out: only the two together wait for long.
+LONGEST = {"pair": 15 * 60.0, "name": 30.0, "code": 30.0, "address": 30.0}
+FIRST_WAIT = 2.0  # seconds; doubles from one wrong try to the next
+FORGOTTEN_AFTER = 30 * 60.0  # seconds without a try
 MOST = 4096  # names and addresses remembered
 
-Key = tuple[str, str]  # what is counted ("name", "address", "code"), and which
+Key = tuple[
+    str, str
+]  # what is counted ("pair": a name from an address, "name", "address", "code"), and which
 
 
 class MustWait(UserError):
@@ -52,16 +57,16 @@ class Tries:
         """
         now = store.now()
         with self._lock:
-            wait = max((self._count(key, now).until - now for key in keys), default=0.0)
-            if wait > 0:
-                raise MustWait(min(wait, LONGEST_WAIT))
-            self._add([key for key in keys if key[0] == "name"], now)
+            waits = (min(self._count(key, now).until - now, LONGEST[key[0]]) for key in keys)
+            if (wait := max(waits, default=0.0)) > 0:
+                raise MustWait(wait)
+            self._add([key for key in keys if key[0] in AT_ONCE], now)
 
     def wrong(self, keys: Sequence[Key]) -> None:
         """The try was wrong."""
         now = store.now()
         with self._lock:
-            self._add([key for key in keys if key[0] != "name"], now)
+            self._add([key for key in keys if key[0] not in AT_ONCE], now)
 
     def right(self, keys: Sequence[Key]) -> None:
         """The try was right: a name begins anew, an address does not.
@@ -70,7 +75,7 @@ class Tries:
         """
         with self._lock:
             for key in keys:
-                if key[0] == "name":
+                if key[0] in AT_ONCE:
                     self._counts.pop(key, None)
 
     def _add(self, keys: Sequence[Key], now: float) -> None:
@@ -80,7 +85,7 @@ class Tries:
             count.last = now
             if count.wrong >= FREE[key[0]]:
                 doublings = min(count.wrong - FREE[key[0]], 20)
-                count.until = now + min(FIRST_WAIT * 2**doublings, LONGEST_WAIT)
+                count.until = now + min(FIRST_WAIT * 2**doublings, LONGEST[key[0]])
 
     def forget(self) -> None:
         with self._lock:

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from engine.environment import drop_scratch
 from engine.errors import UserError
 from engine.files import tree_bytes
 from engine.lock import release, try_lock
@@ -225,6 +226,7 @@ def _settle(store: RunStore, run_id: str) -> str:
             final = layout.STOPPED if stopped else layout.INTERRUPTED
             fields = outcome.final_fields(folder, final, sentence, time.time(), tree_bytes(folder))
             layout.write_status(folder, **fields)
+            drop_scratch(folder)
             return final
         return state
     finally:

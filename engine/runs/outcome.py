@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import errno
 import signal
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -11,13 +10,13 @@ from pathlib import Path
 from typing import Any
 
 from engine.errors import UserError
+from engine.files import NO_SPACE
 from engine.runs import layout
 
 # exit codes of a worker
 OK, ERROR, STOPPED, DISK_FULL, NO_MEMORY, ORPHANED = 0, 1, 3, 4, 5, 7
 
 FULL_DISK = "The disk is full: delete runs or data sets that are no longer needed, then press Resume."
-NO_SPACE = frozenset({errno.ENOSPC, getattr(errno, "EDQUOT", errno.ENOSPC), errno.EFBIG})
 
 
 @dataclass(frozen=True)

@@ -22,6 +22,7 @@ from engine.runs.summary import (
     RunSummary,
     Status,
     hidden_with_data,
+    is_mine,
     make_status,
     ownership_of,
     summarize,
@@ -79,7 +80,7 @@ class RunStore:
             if name:
                 write_json(hidden / layout.NAME, {"name": name})
             status = {"state": layout.QUEUED, "created": now, "attempt": 0, "digest": recipe.digest()}
-            status["owner"] = access.me().id
+            status["owner"] = access.mine()["owner"]
             write_json(hidden / layout.STATUS, status)
             os.replace(hidden, folder)
         except OSError as error:
@@ -95,14 +96,15 @@ class RunStore:
         with layout.store_lock(self.root):
             digest = recipe.digest()
             for run in self.list():
-                if run.digest == digest and run.state in layout.ACTIVE and access.may(CHANGE, run.ownership):
+                if run.digest == digest and run.state in layout.ACTIVE and is_mine(run):
                     return run.id, False
             quotas.require_room(runs=1)
             return self._make(recipe, name).id, True
 
     def find(self, digest: str, states: frozenset[str] = layout.STATES) -> str | None:
-        """The newest run whose recipe has this digest, or None."""
-        return next((run.id for run in self.list() if run.digest == digest and run.state in states), None)
+        """One's own newest run whose recipe has this digest, or None."""
+        runs = (run for run in self.list() if run.digest == digest and run.state in states)
+        return next((run.id for run in runs if is_mine(run)), None)
 
     # looking
 

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from engine import access
 from engine.access import Ownership
 from engine.errors import UserError
 from engine.files import tree_bytes
@@ -152,7 +153,7 @@ def _read(path: str, run_id: str) -> RunSummary:
     recipe, bad_recipe = layout.load_json(f"{path}{os.sep}{layout.RECIPE}")
     progress, bad_progress = layout.load_json(f"{path}{os.sep}{layout.PROGRESS}")
     status = layout.read_status(folder)
-    about = layout.load_json(f"{path}{os.sep}{layout.NAME}")[0]
+    about, bad_about = layout.load_json(f"{path}{os.sep}{layout.NAME}")
     name = _text(about.get("name"))
     method, dataset = _text(recipe.get("method")) or "unknown", _text(recipe.get("dataset")) or "unknown"
     backbone = _text(recipe.get("backbone"))
@@ -181,7 +182,7 @@ def _read(path: str, run_id: str) -> RunSummary:
         digest=_text(status.get("digest")) or recipe_digest(recipe),
         damaged=bad_recipe or bad_progress or bool(status.get("damaged")) or not recipe,
         owner=_text(status.get("owner")) or "",
-        private=about.get("private", False) is not False,
+        private=bad_about or about.get("private", False) is not False,
     )
 
 
@@ -201,6 +202,12 @@ def data_name(dataset: str) -> str:
     return found.name if found else dataset
 
 
+def is_mine(run: RunSummary) -> bool:
+    """Whether the run is that of who is acting; to whoever has the machine, all are."""
+    person = access.me()
+    return person.role == access.OPERATOR or run.owner == person.id
+
+
 def ownership_of(root: str, run_id: str) -> Ownership:
     """Whose a run is: its own mark, and hidden with its data set."""
     run = _remembered(f"{root}{os.sep}{run_id}", run_id)
@@ -209,13 +216,14 @@ def ownership_of(root: str, run_id: str) -> Ownership:
 
 def hidden_with_data(run: RunSummary) -> Ownership:
     """The run's ownership; private too where its data set is, for a run shows its images."""
-    from engine.data.dataset import card
+    from engine.data.dataset import card, is_here
 
     try:
         found = card(run.dataset)
+        hidden = found.ownership.private if found else is_here(run.dataset)  # there, and not to be read
     except UserError:
-        found = None
-    return Ownership(run.owner, run.private or bool(found and found.ownership.private))
+        hidden = False
+    return Ownership(run.owner, run.private or hidden)
 
 
 def _changed(path: str) -> float:

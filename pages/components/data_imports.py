@@ -7,6 +7,7 @@ import time
 
 import streamlit as st
 
+from engine import access
 from engine.data.catalog import CATALOG
 from engine.data.imports import ImportStatus, clear_import, list_imports, start_import, stop_import
 from engine.errors import UserError
@@ -52,7 +53,8 @@ def _running(status: ImportStatus) -> None:
     with st.container(border=True, key=f"import-{status.id}"):
         with st.container(horizontal=True, vertical_alignment="center"):
             st.markdown(f"**{md(title(status))}**", width="stretch")
-            if st.button("Stop", key=f"import.stop.{status.id}", icon=":material/stop_circle:"):
+            may_stop = access.may(access.CHANGE, status.ownership)
+            if may_stop and st.button("Stop", key=f"import.stop.{status.id}", icon=":material/stop_circle:"):
                 stop_import(status.id)
                 st.rerun(scope="fragment")
         st.progress(share(status), text=progress_words(status))

@@ -25,6 +25,7 @@ from pages.components.text import duration, md, size_text
 KEEP = 200
 FORGOTTEN_AFTER = 5.0  # seconds; a question nobody has repeated by its turn is not worked on
 TIME_LIMIT = 180
+AGAIN_AFTER = 60.0  # seconds after which a question that had no answer may be asked again
 BAD_INPUT = 2  # the exit status with which the engine refuses, in one sentence
 
 
@@ -36,18 +37,22 @@ class EstimateDesk:
         self.lock = threading.Lock()
         self.answers: OrderedDict[tuple[str, str], Future[dict[str, Any]]] = OrderedDict()
         self.asked: dict[tuple[str, str], float] = {}
+        self.failed: dict[tuple[str, str], float] = {}
 
     def ask(self, recipe: Recipe) -> Future[dict[str, Any]]:
         key = (str(settings().workspace), f"{access.me().id} {recipe.digest()}")  # not all see the same runs
         with self.lock:
             self.asked[key] = time.monotonic()
             answer = self.answers.get(key)
-            if answer is None or answer.cancelled():
+            tried = time.monotonic() - self.failed.get(key, time.monotonic()) > AGAIN_AFTER
+            if answer is None or answer.cancelled() or (tried and answer.done()):
+                self.failed.pop(key, None)
                 answer = self.answers[key] = self.pool.submit(as_me(self._work), key, recipe)
             self.answers.move_to_end(key)
             while len(self.answers) > KEEP:
                 old, _ = self.answers.popitem(last=False)
                 self.asked.pop(old, None)
+                self.failed.pop(old, None)
             return answer
 
     def _work(self, key: tuple[str, str], recipe: Recipe) -> dict[str, Any]:
@@ -55,7 +60,11 @@ class EstimateDesk:
             with self.lock:
                 self.answers.pop(key, None)
             raise UserError("Nobody waits for this estimate any more.")
-        return run_estimate(recipe)
+        try:
+            return run_estimate(recipe)
+        except UserError:
+            self.failed[key] = time.monotonic()
+            raise
 
 
 def run_estimate(recipe: Recipe) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from functools import partial
 import streamlit as st
 
 from engine.runs.recipe import Recipe
-from engine.runs.summary import RunSummary
+from engine.runs.summary import RunSummary, is_mine
 from pages.components import store
 from pages.components.text import md
 
@@ -48,7 +48,7 @@ def _newest(recipes: Mapping[str, Recipe]) -> dict[str, RunSummary | None]:
     """The newest run of each recipe, one that is done before one under way before any other."""
     order = ["done", *store.ACTIVE]
     by_digest: dict[str, RunSummary] = {}
-    for run in reversed(store.run_store().list()):
+    for run in filter(is_mine, reversed(store.run_store().list())):
         known = by_digest.get(run.digest)
         if known is None or _rank(run, order) <= _rank(known, order):
             by_digest[run.digest] = run

@@ -19,7 +19,7 @@ from engine.export.map_figures import COLOURS
 from pages.components.text import one_line
 
 State = Literal["done", "working", "waiting", "failed"]
-VERSION = 1
+VERSION = 2
 MOST_PANELS = 6
 MOST_POINTS = 60_000
 NO_CLASS = 65_535  # the code of a point without a class

@@ -45,7 +45,8 @@ def map_version(run: str, panels: Sequence[PanelProgress], shown: Sequence[str])
     store = RunStore()
     doing = "" if ready else store.progress(run).get("phase")
     clusters = layout.map_path(store.folder(run), layout.MAP_CLUSTERS).exists()  # a colour that comes last
-    return hashlib.sha256(repr((run, list(shown), panels, doing, clusters)).encode()).hexdigest()[:16]
+    told = repr((pack.VERSION, run, list(shown), panels, doing, clusters))
+    return hashlib.sha256(told.encode()).hexdigest()[:16]
 
 
 def _working(run: str) -> str:

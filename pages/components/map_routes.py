@@ -31,7 +31,7 @@ IMMUTABLE = {"Cache-Control": "private, max-age=86400, immutable"}
 NOTHING = "This map has no points yet: wait a moment."
 IN_MEMORY = 8 * 2**20  # of a file that is being made; a larger one lies on disk until it is sent
 CHUNK = 256 * 1024
-MOST_IN_ADDRESS = 1500  # rows; servers between here and the browser take no longer address
+MOST_IN_ADDRESS = 1000  # rows; servers between here and the browser take no longer address
 WHOLE = {
     "map.html": ".html",
     "map.svg": ".svg",

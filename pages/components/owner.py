@@ -34,8 +34,7 @@ def owner_line(thing: Ownership) -> str:
     """A piece of a caption, such as "Ann's · private"; empty for what belongs to everybody."""
     if not in_class() or not thing.owner:
         return ""
-    name = owner_name(thing)
-    words = "yours" if name == "you" else f"{md(name, 60)}'s"
+    words = "yours" if thing.owner == access.me().id else f"{md(owner_name(thing), 60)}'s"
     return words + (" · :material/lock: private" if thing.private else "")
 
 

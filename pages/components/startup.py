@@ -23,6 +23,7 @@ from engine.versions import outdated
 from pages.components import oidc, person
 
 RECONCILE_SECONDS = 20
+UPLOAD_SECONDS = 6 * 3600.0  # that an upload may lie unused
 WARM_UP_AFTER_SECONDS = 3
 BUILT_AT_FIRST_START = ("shapes", "digits")
 LOOPBACK = ("localhost", "127.0.0.1", "::1")
@@ -170,10 +171,18 @@ def reconcile() -> None:
     executor().reconcile()
 
 
+def sweep() -> None:
+    """Delete uploads whose page was closed before they were used."""
+    from engine.data.imports import sweep_uploads
+
+    sweep_uploads(UPLOAD_SECONDS)
+
+
 async def keep_reconciling() -> None:
     while True:
         await asyncio.sleep(RECONCILE_SECONDS)
         await asyncio.to_thread(quietly, reconcile)
+        await asyncio.to_thread(quietly, sweep)
 
 
 def quietly(work: Any) -> None:

@@ -25,6 +25,7 @@ from pages.components.text import md
 MAX_KEPT = 48  # answers that are remembered
 MAX_BYTES = 256 * 2**20  # and what they may hold together when a new question is asked
 HEARD = 10.0  # seconds after which a page that asks no more is taken to be gone
+GONE = 150.0  # and after which its work is given up; a hidden tab asks once a minute
 SESSION = "try.session"
 PATIENCE = 0.25  # seconds before a page says "not yet"
 POLL_SECONDS = 0.4
@@ -33,7 +34,7 @@ _quick = ThreadPoolExecutor(max_workers=1, thread_name_prefix="try-quick")
 _long = ThreadPoolExecutor(max_workers=1, thread_name_prefix="try-long")
 _jobs: OrderedDict[object, Job] = OrderedDict()
 _lines: dict[bool, list[Job]] = {False: [], True: []}  # quick and long work in the order in which it came
-_guard = threading.Lock()
+_guard = threading.RLock()  # whoever gives a job up holds it when the job leaves its line
 
 
 @dataclass(eq=False)
@@ -67,17 +68,17 @@ class Job:
         self.phase, self.done, self.total = phase, done, total
 
     def stop(self) -> bool:
-        """Whether to give up."""
-        return self.stopping
+        """Whether to give up: somebody said so, or nobody has asked for a long time."""
+        return self.stopping or bool(self.heard) and not self.awaited(GONE)
 
     def give_up(self) -> None:
         """Stop it, or take it out of the queue."""
         self.stopping = True
         self.answer.cancel()
 
-    def awaited(self) -> bool:
-        """Whether a page has asked for it just now."""
-        return any(time.monotonic() - then < HEARD for then in self.heard.values())
+    def awaited(self, within: float = HEARD) -> bool:
+        """Whether a page has asked for it in the last seconds."""
+        return any(time.monotonic() - then < within for then in list(self.heard.values()))
 
 
 Work = Callable[[Job], Any]
@@ -153,13 +154,21 @@ def _job(key: object, work: Work, long: bool, session: str) -> Job:
         if job is None or (job.stopping and session not in job.left):
             job = _jobs[key] = Job(left=set(job.left) if job else set())
             job.answer = (_long if long else _quick).submit(as_me(_measured), work, job)
-            _lines[long] = [*(one for one in _lines[long] if not one.answer.done()), job]
+            _lines[long].append(job)
+            job.answer.add_done_callback(lambda _: _leave(job))
             _jobs.move_to_end(key)
             _shrink()
         if session not in job.left:
             job.heard[session] = time.monotonic()
         _jobs.move_to_end(key)
         return job
+
+
+def _leave(job: Job) -> None:
+    """Take a job that has ended out of its line, with its answer."""
+    with _guard:
+        for line in _lines.values():
+            line[:] = [one for one in line if one is not job]
 
 
 def place_in_line(job: Job) -> int:
@@ -172,6 +181,8 @@ def place_in_line(job: Job) -> int:
 
 def _measured(work: Work, job: Job) -> Any:
     job.began = True
+    if job.stop():
+        raise Stopped
     found = work(job)
     job.size = size_of(found)
     return found

@@ -7,6 +7,7 @@ import re
 import shutil
 import threading
 import time
+from collections import Counter
 from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
@@ -29,9 +30,12 @@ WEIGHTS = (".safetensors", ".pth", ".pt")
 VECTORS = (".npy", ".npz", ".parquet")
 SUFFIXES = ARCHIVES + WEIGHTS + VECTORS
 MAX_AT_ONCE = 4
+MOST_OF_ONE = 2  # uploads of one person at once, where there are several
+PATIENCE, SLOWEST = 600.0, 50_000  # seconds for any upload, and bytes a second beyond them
 FLUSH = 1 << 20
 OPTIONS = {"val_fraction": float, "test_fraction": float, "seed": int}
 _slots = threading.BoundedSemaphore(MAX_AT_ONCE)
+_of: Counter[str] = Counter()  # person -> uploads under way
 
 
 class Refused(Exception):
@@ -52,7 +56,11 @@ async def put(request: Request) -> Response:
         return refuse(
             503, f"{MAX_AT_ONCE} uploads are under way already: wait for one to end, then try again."
         )
+    person = access.me().id
+    _of[person] += 1
     try:
+        if person and _of[person] > MOST_OF_ONE:
+            raise Refused(503, f"You have {MOST_OF_ONE} uploads under way: wait for one to end.")
         return JSONResponse(await take(request, settings()), headers={"Cache-Control": "no-store"})
     except Refused as refused:
         return refuse(refused.status, str(refused))
@@ -62,6 +70,7 @@ async def put(request: Request) -> Response:
         return refuse(507, "The file could not be written: the disk may be full.")
     finally:
         _slots.release()
+        _of[person] -= 1
 
 
 def refuse(status: int, sentence: str) -> Response:
@@ -149,12 +158,14 @@ def title_of(name: str) -> str:
 
 async def stream(request: Request, part: Path, here: Settings) -> int:
     """Write the body to `part`, a mebibyte at a time, counting what really comes."""
-    received, buffer = 0, bytearray()
+    received, buffer, begun = 0, bytearray(), time.monotonic()
     with open(part, "xb") as file:
         async for chunk in request.stream():
             received += len(chunk)
             if received > here.max_upload_bytes:
                 raise too_large(here)
+            if time.monotonic() - begun > PATIENCE + received / SLOWEST:
+                raise Refused(408, "The upload was too slow and held up others: try again.")
             buffer += chunk
             if len(buffer) >= FLUSH:
                 await run_in_threadpool(file.write, bytes(buffer))

@@ -19,6 +19,7 @@ from engine.data.drawn_sets import build_shapes
 from engine.data.intake import add_dataset
 from engine.data.progress import Progress, Stopped
 from engine.errors import UserError
+from engine.export import set_zip
 from engine.export.run_import import import_runs
 from engine.export.run_zip import packed_bytes, sets_of, write_runs_zip
 from engine.runs.store import RunStore
@@ -267,6 +268,7 @@ def test_images_that_are_none_cut_short_or_too_many(
     refused(packed(tmp_path / "2.zip", {**members, place: members[place][:-1]}), "not as this program packs")
     less = {name: data for name, data in members.items() if name != place}
     refused(packed(tmp_path / "3.zip", less), "lacks 'images.bin'")
+    monkeypatch.setattr(set_zip, "MOST_IMAGES", 10)
     monkeypatch.setenv("REPLAB_MAX_ENTRIES", "20")
     refused(packed(tmp_path / "4.zip", members), "more than 20 images")
     monkeypatch.delenv("REPLAB_MAX_ENTRIES")

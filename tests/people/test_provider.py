@@ -286,7 +286,9 @@ def test_b26_a_forged_or_foreign_claim_is_worth_nothing(browser: TestClient, pro
         signed({**good, "sub": ""}),
         signed({**good, "iss": 3}),
     ]
-    wrong += [signed([good]), signed(good)[:-1] + "_"]  # type: ignore[arg-type]
+    payload, _, signature = signed(good).rpartition(".")
+    other = f"{payload}.{'A' if signature[0] != 'A' else 'B'}{signature[1:]}"
+    wrong += [signed([good]), other]  # type: ignore[arg-type]
     for cookie in wrong:
         answer = browser.get("/lab/vouched", headers={"Cookie": f"{PROVIDER_COOKIE}={cookie}"})
         assert answer.headers["location"] == "/lab/sign-in?refused=provider", cookie

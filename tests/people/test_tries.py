@@ -147,3 +147,14 @@ def test_a_clock_that_jumps_back_locks_nobody_out_for_longer_than_the_longest_wa
         wrong()
     clock.passes(-3600)
     assert people.check("Ben", PASSWORD) == ben  # so long apart, in either direction, is forgotten
+
+
+def test_b27_knowing_a_name_keeps_its_owner_out_for_half_a_minute_at_most(ben: Person, clock: Clock) -> None:
+    for number in range(40):
+        try:
+            wrong("Ben", f"10.0.0.{number}")
+        except MustWait as wait:
+            assert wait.seconds <= 30
+            clock.passes(wait.seconds)
+    clock.passes(31)
+    assert people.check("Ben", PASSWORD, "10.0.1.1") == ben

@@ -280,7 +280,11 @@ def test_b38_a_child_clears_its_own_scratch_and_nobody_elses(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     environment.drop_own_scratch()
     assert tmp_path.is_dir(), "no scratch folder of ours"
-    monkeypatch.setenv("TMPDIR", str(environment.scratch_folder(tmp_path)))
+    scratch = environment.scratch_folder(tmp_path)
+    monkeypatch.setenv("TMPDIR", str(scratch))
+    environment.drop_own_scratch()
+    assert scratch.is_dir(), "a folder of this name that is somebody else's"
+    monkeypatch.setenv(environment.OWN_SCRATCH, str(scratch))
     environment.drop_own_scratch()
     assert tmp_path.is_dir() and list(tmp_path.iterdir()) == []
 
