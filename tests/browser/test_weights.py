@@ -158,7 +158,7 @@ def test_a_file_is_added_on_the_page_and_trained_on(lab: Any, visit: Any, files:
     [
         ("hostile.pth", "more than plain weights"),
         ("cut.safetensors", "do not fit Compact CNN"),
-        ("junk.safetensors", "missing or damaged"),
+        ("junk.safetensors", "no safetensors file"),
         ("other.pt", "not those of Compact CNN"),
     ],
 )
