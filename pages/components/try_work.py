@@ -76,9 +76,10 @@ class Job:
         self.stopping = True
         self.answer.cancel()
 
-    def awaited(self, within: float = HEARD) -> bool:
-        """Whether a page has asked for it in the last seconds."""
-        return any(time.monotonic() - then < within for then in list(self.heard.values()))
+    def awaited(self, within: float | None = None) -> bool:
+        """Whether a page has asked for it in the last seconds (`HEARD`, if None)."""
+        seconds = HEARD if within is None else within
+        return any(time.monotonic() - then < seconds for then in list(self.heard.values()))
 
 
 Work = Callable[[Job], Any]
