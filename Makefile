@@ -12,10 +12,10 @@ PORT ?= 8501
 app: $(VENV)/app.stamp
 	$(BIN)/python -m streamlit run app.py --server.port $(PORT)
 
-# A browser wants a core of its own, so those tests come after the rest, two at a time: they wait a good deal.
+# A browser wants a core of its own, so those tests come one at a time after the rest.
 test: check
 	$(BIN)/python -m pytest -m "not browser" -n auto --dist loadfile
-	$(BIN)/python -m pytest -m browser -n 2 --dist loadfile
+	$(BIN)/python -m pytest -m browser
 
 # The lock is for a server: Linux on x86-64 with Python 3.11; pip then takes nothing but these very files.
 lock: $(BIN)/python

@@ -103,8 +103,14 @@ def test_a_broken_recipe_says_what_to_watch_for_in_the_dark(server: Any, visit: 
     compose(page, server, "BYOL", epochs=2)
     browser = page.page
     browser.get_by_text("Break it on purpose").click()
-    browser.get_by_text("Predictor", exact=True).click()
-    browser.get_by_text("Watch for this").wait_for(timeout=30_000)
+    page.ready()
+    predictor = browser.locator('input[aria-label="Predictor"]')
+    predictor.wait_for(state="attached", timeout=60_000)
+    for _ in range(5):  # a click into a page that is being drawn anew is lost
+        if predictor.is_checked():
+            browser.get_by_text("Predictor", exact=True).click()
+            browser.wait_for_timeout(1000)
+    browser.get_by_text("Watch for this").wait_for(timeout=60_000)
     page.ready()
     page.shot("self-supervised-broken-dark")
     start(page)
