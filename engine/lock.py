@@ -9,7 +9,11 @@ from __future__ import annotations
 import os
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+from engine.errors import UserError
 
 if sys.platform == "win32":
     import msvcrt
@@ -46,6 +50,28 @@ def try_lock(path: Path, wait: float = 0.0) -> int | None:
                 os.close(fd)
                 return None
         time.sleep(0.02)
+
+
+@contextmanager
+def held(path: Path, wait: float, busy: str) -> Iterator[None]:
+    """Hold the lock for what is done inside; its folder is made if need be.
+
+    Args:
+        path: The lock file.
+        wait: Seconds to keep trying.
+        busy: What to tell whoever waited in vain.
+
+    Raises:
+        UserError: Somebody else has held it for too long.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    fd = try_lock(path, wait=wait)
+    if fd is None:
+        raise UserError(busy)
+    try:
+        yield
+    finally:
+        release(fd)
 
 
 def release(fd: int) -> None:

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import contextlib
 import io
 import json
 import shutil
 import subprocess
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -21,11 +20,12 @@ from engine.data.writer import check_free, disk_full_as_sentence
 from engine.errors import UserError
 from engine.evaluation.new_pictures import Pictures
 from engine.evaluation.new_points import NewPoints, PlacedPanel
-from engine.lock import is_locked, release, try_lock
+from engine.lock import held, is_locked
 from engine.settings import settings
 
 REQUEST, STATUS, STOP, LOCK = "placing.json", "status.json", "stop", "lock"
 STARTING = ".placing"  # in the cache; held while somebody starts one
+BUSY = "Another window is starting to place pictures: try again in a moment."
 PICTURES, FOUND = "pictures", "found.npz"
 MOST_AT_ONCE = 4
 TURN = 5.0  # seconds to wait for others who are starting one
@@ -79,7 +79,8 @@ def start_placing(run: str, pictures: Sequence[tuple[str, bytes]] | Path) -> str
     try:
         with disk_full_as_sentence():
             request = _keep_inputs(folder, files.check_id(run, "run id"), pictures)
-            with _alone():
+            # between its count and its process nobody else acts
+            with held(settings().cache / STARTING, TURN, BUSY):
                 _refuse_more()
                 files.write_json(folder / REQUEST, request)  # from now on it counts
                 _begin(folder)
@@ -87,23 +88,6 @@ def start_placing(run: str, pictures: Sequence[tuple[str, bytes]] | Path) -> str
         files.remove_tree(folder)
         raise
     return placing
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """One window at a time starts a placing: between its count and its process nobody else acts.
-
-    Raises:
-        UserError: Others have been at it for too long.
-    """
-    settings().cache.mkdir(parents=True, exist_ok=True)
-    lock = try_lock(settings().cache / STARTING, wait=TURN)
-    if lock is None:
-        raise UserError("Another window is starting to place pictures: try again in a moment.")
-    try:
-        yield
-    finally:
-        release(lock)
 
 
 def _refuse_more() -> None:

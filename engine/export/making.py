@@ -7,7 +7,7 @@ import hashlib
 import json
 import os
 import time
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +16,7 @@ from engine import files
 from engine.child import start_detached
 from engine.errors import UserError
 from engine.export.run_formats import refusal, run_format
-from engine.lock import is_locked, release, try_lock
+from engine.lock import held, is_locked
 from engine.runs import layout
 from engine.runs.store import RunStore, check_space
 from engine.runs.summary import data_name
@@ -26,6 +26,7 @@ VERSION = 1  # of what the writers write
 REQUEST, STATUS, STOP, LOCK, MADE = "request.json", "status.json", "stop", "lock", "made"
 UNDER_WAY = ("queued", "running")
 STARTING = ".starting"  # held while somebody starts a file
+BUSY = "Another window is starting a file right now: press again in a moment."
 PATIENCE = 5.0  # seconds to wait for that
 GRACE = 20.0  # seconds a new process may take to start
 MOST_AT_ONCE = 3
@@ -124,7 +125,8 @@ def begin(key: str, request: Mapping[str, Any]) -> None:
         UserError: Too many files are being made, or too little disk is free.
     """
     check_space(settings().workspace)
-    with _alone():
+    # one window at a time decides what is made: between its look and its folder nobody else acts
+    with held(settings().cache / "exports" / STARTING, PATIENCE, BUSY):
         if status_of(key).state in (*UNDER_WAY, "done"):
             return
         if sum(status_of(other).state in UNDER_WAY for other in _keys()) >= MOST_AT_ONCE:
@@ -135,24 +137,6 @@ def begin(key: str, request: Mapping[str, Any]) -> None:
         folder.mkdir(parents=True)
         files.write_json(folder / REQUEST, {**request, "started": time.time()})
         start_detached("engine.export.make_worker", folder)
-
-
-@contextlib.contextmanager
-def _alone() -> Iterator[None]:
-    """One window at a time decides what is made: between its look and its folder nobody else acts.
-
-    Raises:
-        UserError: Another window has been at it for too long.
-    """
-    root = settings().cache / "exports"
-    root.mkdir(parents=True, exist_ok=True)
-    lock = try_lock(root / STARTING, wait=PATIENCE)
-    if lock is None:
-        raise UserError("Another window is starting a file right now: press again in a moment.")
-    try:
-        yield
-    finally:
-        release(lock)
 
 
 def making(run_id: str, name: str) -> Making:

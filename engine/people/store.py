@@ -18,13 +18,14 @@ from typing import Any
 from engine import files
 from engine.access import STUDENT, TEACHER, Person
 from engine.errors import UserError
-from engine.lock import release, try_lock
+from engine.lock import held
 from engine.settings import settings
 
 MAX_NAME = 60
 SECRET_BYTES = 32
 PRIVATE_FOLDER, PRIVATE_FILE = 0o700, 0o600
 WAIT_SECONDS = 10.0  # for another writer
+BUSY = "Somebody else is changing accounts just now: try again in a moment."
 clock: Callable[[], float] = time.time  # every time of this package; a test may set another
 
 
@@ -90,13 +91,8 @@ def _make_folders() -> None:
 def locked() -> Iterator[None]:
     """Be the only one who changes accounts, in whichever process."""
     _make_folders()
-    held = try_lock(root() / "lock", wait=WAIT_SECONDS)
-    if held is None:
-        raise UserError("Somebody else is changing accounts just now: try again in a moment.")
-    try:
+    with held(root() / "lock", WAIT_SECONDS, BUSY):
         yield
-    finally:
-        release(held)
 
 
 def secret() -> bytes:

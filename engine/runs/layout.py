@@ -15,9 +15,8 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from engine.errors import UserError
 from engine.files import write_json
-from engine.lock import is_locked, release, try_lock
+from engine.lock import held, is_locked
 
 RECIPE = "recipe.json"
 STATUS = "status.json"
@@ -185,11 +184,5 @@ def store_lock(root: Path, wait: float = 10.0) -> Iterator[None]:
     Raises:
         UserError: Somebody else has held it for too long.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    fd = try_lock(root / STORE_LOCK, wait=wait)
-    if fd is None:
-        raise UserError("The list of runs is busy: try again in a moment.")
-    try:
+    with held(root / STORE_LOCK, wait, "The list of runs is busy: try again in a moment."):
         yield
-    finally:
-        release(fd)

@@ -29,18 +29,6 @@ from tests.pages.coded import code_run
 from tests.pages.made import HOSTILE, make_dataset, make_recipe, make_run
 
 
-@pytest.fixture
-def elsewhere(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
-    """Go to another installation, which has nothing yet."""
-
-    def go() -> Path:
-        other = workspace.parent / "elsewhere"
-        monkeypatch.setenv("REPLAB_WORKSPACE", str(other))
-        return other
-
-    return go
-
-
 def files_in(root: Path) -> set[str]:
     return {path.relative_to(root).as_posix() for path in root.rglob("*") if path.is_file()}
 

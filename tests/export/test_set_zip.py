@@ -30,18 +30,6 @@ Members = dict[str, bytes]
 PLACE = b"51.4779N 0.0015W"
 
 
-@pytest.fixture
-def elsewhere(workspace: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], Path]:
-    """Go to another installation, which has nothing yet."""
-
-    def go() -> Path:
-        other = workspace.parent / "elsewhere"
-        monkeypatch.setenv("REPLAB_WORKSPACE", str(other))
-        return other
-
-    return go
-
-
 def shared(one: Dataset) -> dict[str, Any]:
     """What must be the same wherever a set lies."""
     return {

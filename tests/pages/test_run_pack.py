@@ -21,31 +21,13 @@ from engine.export.making import UNDER_WAY
 from engine.export.run_import import import_runs
 from engine.runs.store import RunStore
 from engine.settings import settings
-from pages.components import run_table, server
+from pages.components import server
 from tests.pages.made import HOSTILE, fine, make_dataset, make_recipe, make_run, open_page, words
 
 
 @pytest.fixture
 def client(workspace: Path) -> TestClient:
     return TestClient(Starlette(routes=server.routes()))
-
-
-@pytest.fixture
-def tick(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Ticked rows, which the test driver cannot click: `tick(0, 2)`."""
-    ticked: list[int] = []
-    original = run_table.st.dataframe
-
-    def dataframe(*args: Any, **keywords: Any) -> Any:
-        answer = original(*args, **keywords)
-        return {"selection": {"rows": ticked}} if keywords.get("on_select") == "rerun" else answer
-
-    monkeypatch.setattr(run_table.st, "dataframe", dataframe)
-
-    def set_rows(*rows: int) -> None:
-        ticked[:] = rows
-
-    return set_rows
 
 
 def unfolded() -> AppTest:

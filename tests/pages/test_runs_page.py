@@ -5,32 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import pytest
 from streamlit.testing.v1 import AppTest
 
 from engine.runs.store import RunStore
-from pages.components import run_table
 from tests.pages.made import HOSTILE, fine, make_dataset, make_recipe, make_run, open_page, words
 
 PAGE = "runs"
-
-
-@pytest.fixture
-def tick(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """Ticked rows, which the test driver cannot click: `tick(0, 2)`."""
-    ticked: list[int] = []
-    original = run_table.st.dataframe
-
-    def dataframe(*args: Any, **keywords: Any) -> Any:
-        answer = original(*args, **keywords)
-        return {"selection": {"rows": ticked}} if keywords.get("on_select") == "rerun" else answer
-
-    monkeypatch.setattr(run_table.st, "dataframe", dataframe)
-
-    def set_rows(*rows: int) -> None:
-        ticked[:] = rows
-
-    return set_rows
 
 
 def names(app: AppTest) -> list[str]:
